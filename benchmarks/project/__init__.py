@@ -1,0 +1,1 @@
+"""The Django project that is backed up; it runs with this package and with django-dbbackup."""

@@ -1,0 +1,301 @@
+"""What every connector is: one database to bytes and back.
+
+Authors of connectors subclass BaseDBConnector and write two methods, or BaseCommandDBConnector when a
+program does the work. ``dbbackup.testing`` has the tests that every connector passes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+from socket import gethostname
+from typing import Any, BinaryIO, ClassVar, Self
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from dbbackup.db.exceptions import CommandConnectorError
+from dbbackup.db.options import Options
+from dbbackup.exceptions import ProgramError, ProgramNotFound
+from dbbackup.streams import IteratorReader, ProgramReader, StreamReader, chunks, copy, pull, spool
+
+__all__ = ["BaseCommandDBConnector", "BaseDBConnector"]
+
+_SECRET_SETTINGS = ("PASSWORD", "ADMIN_PASSWORD")
+
+
+class BaseDBConnector(Options):
+    """Turn one database into a dump and back.
+
+    The options of a connector are its class attributes: a setting of the same name in capitals sets one
+    on the instance.
+    """
+
+    extension: str = "dump"
+    """The ending of a dump's name, without the dot."""
+    exclude: Sequence[str] = ()
+    """The tables that are left out of a dump."""
+    tmp_dir: str | Path | None = None
+    """The folder for temporary files; None is the system's."""
+    tmp_file_max_size: int = 10 * 1024 * 1024
+    """Bytes that run_command() keeps in memory of what a program prints, before it goes to a temporary file."""
+    lock_timeout: float = 30.0
+    """Seconds to wait for a lock that another connection holds."""
+
+    _configured: Mapping[str, Any] | None = None
+
+    accepts_stream: ClassVar[bool] = False
+    """Whether _restore_dump() only reads. Otherwise it gets a file that it may seek in. Not an option."""
+
+    def __init__(
+        self,
+        database_name: str | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """Take the alias of the database and its merged settings, by default those of DATABASES."""
+        self.database_name = database_name or DEFAULT_DB_ALIAS
+        if settings is None:
+            settings = self._configured or connections[self.database_name].settings_dict
+        self.settings: Mapping[str, Any] = settings
+        self.take_options(self.settings)
+        for key, value in options.items():
+            setattr(self, key.lower(), value)
+        self.exclude = (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude or ())
+        for name in self.options():
+            # What an author changes on one connector must not change the next one's.
+            if isinstance(value := getattr(self, name), dict):
+                setattr(self, name, dict(value))
+
+    @classmethod
+    def configured(cls, alias: str, settings: Mapping[str, Any]) -> Self:
+        """Return a connector of this class for an alias with these merged settings.
+
+        They are there before __init__() runs, which an author may have overridden with any arguments after the alias.
+        """
+        connector = cls.__new__(cls)
+        connector._configured = settings  # noqa: SLF001 - its own class
+        connector.__init__(alias)  # type: ignore[misc]
+        return connector
+
+    # What an author writes.
+
+    def _create_dump(self) -> BinaryIO:
+        """Return a readable file object with the whole database; reading it raises if that fails."""
+        raise NotImplementedError("subclasses of BaseDBConnector must provide a _create_dump() method.")
+
+    def _restore_dump(self, dump: BinaryIO) -> None:
+        """Put what the dump holds in the place of what is in the database."""
+        raise NotImplementedError("subclasses of BaseDBConnector must provide a _restore_dump() method.")
+
+    # What an author may write in addition.
+
+    def check_dump(self, head: bytes) -> None:
+        """Raise RestoreError if a dump that begins like this cannot be of this engine.
+
+        ``head`` is its first 4096 bytes. Called before the database is touched.
+        """
+
+    def verify_dump(self, dump: BinaryIO) -> None:
+        """Read a dump to its end and raise if it could not be restored, as far as that can be told."""
+        copy(dump, lambda _: None)
+
+    def preflight_dump(self) -> None:
+        """Raise if a dump cannot succeed, naming every reason at once."""
+
+    def preflight_restore(self) -> None:
+        """Raise if a restore cannot succeed, naming every reason at once. Changes nothing."""
+
+    def table_counts(self) -> dict[str, int]:
+        """Return the number of rows of each table, where the engine can count them."""
+        return {}
+
+    def server_version(self) -> str | None:
+        """Return the version of the database server, if there is one."""
+        return None
+
+    def tool_versions(self) -> dict[str, str]:
+        """Return the versions of the programs that make a dump, by their names."""
+        return {}
+
+    def temporary_bytes(self, dump_size: int) -> int:  # noqa: ARG002 for those that need some
+        """Return how many bytes of temporary disk the restore of a dump of this size takes."""
+        return 0
+
+    @property
+    def restore_by_hand(self) -> str:
+        """Return what a shell line that ends in the plain dump goes on with, to restore without DBBackup."""
+        return f"> {shlex.quote(f'{self.alias}.restored.{self.extension}')}"
+
+    @property
+    def is_exact(self) -> bool:
+        """Return whether a restore leaves nothing in the database but what is in the dump."""
+        return bool(getattr(self, "exact", False))
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the texts that no message may show."""
+        return tuple(str(self.settings[key]) for key in _SECRET_SETTINGS if self.settings.get(key))
+
+    # These shouldn't be overridden by subclasses unless absolutely necessary.
+
+    @property
+    def alias(self) -> str:
+        """Return the alias of the database."""
+        return self.database_name
+
+    @property
+    def engine(self) -> str:
+        """Return the ENGINE of the database."""
+        return str(self.settings.get("ENGINE", ""))
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        """Return Django's connection to the database."""
+        return connections[self.database_name]
+
+    @property
+    def temporary_folder(self) -> Path | None:
+        """Return the folder for temporary files; None is the system's."""
+        return Path(self.tmp_dir) if self.tmp_dir else None
+
+    def create_dump(self) -> BinaryIO:
+        """Return a readable file object with the whole database. The caller closes it.
+
+        Whatever goes wrong is raised from here or from reading; who reads to the end has it all.
+        """
+        dump = self._create_dump()
+        # Authors return files that they have just written.
+        if dump.seekable():
+            dump.seek(0)
+        return dump
+
+    def restore_dump(self, dump: BinaryIO) -> None:
+        """Put what the dump holds in the place of what is in the database."""
+        if self.accepts_stream:
+            self._restore_dump(dump)
+            return
+        with spool(dump, self.temporary_folder) as seekable:
+            self._restore_dump(seekable)
+
+    def generate_filename(self, server_name: str | None = None) -> str:
+        """Return a name for a dump made now, as django-dbbackup had it."""
+        now = datetime.now().astimezone()
+        return f"{self.alias}-{server_name or gethostname()}-{now:%Y-%m-%d-%H%M%S}.{self.extension}"
+
+
+class BaseCommandDBConnector(BaseDBConnector):
+    """Turn a database into a dump and back with programs such as pg_dump and psql."""
+
+    dump_cmd: str = ""
+    """The program that dumps: a name to be found on PATH, or a path."""
+    restore_cmd: str = ""
+    """The program that restores."""
+    dump_prefix: str = ""
+    """Put before the dump command, e.g. ``nice -n 10``."""
+    dump_suffix: str = ""
+    """Put after the dump command, e.g. a pipe."""
+    restore_prefix: str = ""
+    restore_suffix: str = ""
+    env: dict[str, str] = {}
+    """Environment variables for both commands."""
+    dump_env: dict[str, str] = {}
+    restore_env: dict[str, str] = {}
+    use_parent_env: bool = True
+    """Whether the programs inherit the environment of this process."""
+
+    def dump_stream(self, args: Sequence[str], env: Mapping[str, str] | None = None) -> BinaryIO:
+        """Return the output of the dump command with these arguments, while it is being made."""
+        command = self._with_shell(args, self.dump_prefix, self.dump_suffix)
+        return self._start("dump", command, {**self.dump_env, **(env or {})})
+
+    def restore_stream(self, args: Sequence[str], dump: BinaryIO, env: Mapping[str, str] | None = None) -> None:
+        """Run the restore command with these arguments and feed it the dump."""
+        command = self._with_shell(args, self.restore_prefix, self.restore_suffix)
+        with self._start("restore", command, {**self.restore_env, **(env or {})}, dump) as output:
+            copy(output, lambda _: None)
+
+    def run_command(
+        self,
+        command: str | Sequence[str],
+        stdin: BinaryIO | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> tuple[BinaryIO, BinaryIO]:
+        """Run a command to its end and return files with its stdout and stderr, at their start.
+
+        A string is split into arguments as a shell would, but no shell runs it; no prefix is added.
+        Raise CommandConnectorError with the last lines of stderr if it fails.
+        """
+        args = shlex.split(command) if isinstance(command, str) else list(command)
+        # The caller's file stays open, as it did in django-dbbackup.
+        source = None if stdin is None else _Borrowed(stdin)
+        with self._start("run a command for", args, env or {}, source) as reader:
+            head = reader.read(self.tmp_file_max_size)
+            whole = len(head) < self.tmp_file_max_size
+            rest = IteratorReader(chain([head], chunks(reader)))
+            stdout = io.BytesIO(head) if whole else spool(rest, self.temporary_folder)
+            return stdout, io.BytesIO(reader.stderr_tail.encode())
+
+    def _start(
+        self,
+        operation: str,
+        args: Sequence[str],
+        env: Mapping[str, str],
+        source: BinaryIO | None = None,
+    ) -> _ConnectorProgram:
+        try:
+            return _ConnectorProgram(
+                args,
+                what=f"{operation} database {self.alias!r}",
+                source=source,
+                env=self._environment(env),
+                secrets=self.secrets(),
+            )
+        except ProgramNotFound as exc:
+            raise CommandConnectorError(f"Cannot {operation} database {self.alias!r}: {exc}") from exc
+
+    def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
+        parent = os.environ if self.use_parent_env else {}
+        return {key: str(value) for key, value in {**parent, **self.env, **extra}.items()}
+
+    @staticmethod
+    def _with_shell(args: Sequence[str], prefix: str, suffix: str) -> list[str]:
+        """Return the command itself, or a shell that runs it between the texts of the settings."""
+        if not prefix and not suffix:
+            return list(args)
+        line = " ".join(part for part in (prefix, shlex.join(args), suffix) if part)
+        # Without pipefail the last program of a pipe alone decides, and a failed dump would pass for one.
+        bash = shutil.which("bash")
+        return [bash, "-o", "pipefail", "-c", line] if bash else ["sh", "-c", line]
+
+
+class _ConnectorProgram(ProgramReader):
+    """A program whose failure is that of an operation on a database."""
+
+    def __init__(self, args: Sequence[str], *, what: str, **options: Any) -> None:
+        self._what = what
+        super().__init__(args, **options)
+
+    def failure(self, returncode: int, stderr: str) -> Exception:
+        """Return the error, with the operation and the database."""
+        reason = super().failure(returncode, stderr)
+        error = CommandConnectorError(f"Cannot {self._what}: {reason}", returncode=returncode, stderr=stderr)
+        error.__cause__ = reason if isinstance(reason, ProgramError) else None
+        return error
+
+
+class _Borrowed(StreamReader):
+    """A file of somebody else's, which stays open."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        super().__init__()
+
+    def _next_chunk(self) -> bytes:
+        return pull(self._file)

@@ -1,0 +1,1 @@
+"""The tests: one folder per row of the package, real parts, any order."""

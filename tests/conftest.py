@@ -1,0 +1,86 @@
+"""Fixtures and hooks of the whole test run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from tests import requirements
+from tests.process import Project
+from tests.settings import ROOT
+from tests.shop import ALIAS, Shop
+
+
+def pytest_sessionstart() -> None:
+    """Make the folder that the settings name."""
+    ROOT.mkdir(mode=0o700)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Remove it with everything that the tests left in it."""
+    shutil.rmtree(ROOT)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail a test whose programs are not installed, before its fixtures are made."""
+    for marker in item.iter_markers("requires"):
+        reason = requirements.missing(marker.args)
+        if reason is None:
+            continue
+        if requirements.must_run():
+            pytest.fail(f"{reason} ({requirements.REQUIRE_VARIABLE}=all)", pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def databases(django_db_blocker: Any) -> Iterator[Callable[..., None]]:
+    """Return what adds an alias to the project's databases for the length of a test."""
+    added: list[str] = []
+
+    def add(alias: str, **content: Any) -> None:
+        configured = connections.configure_settings({"default": {}, alias: content})
+        connections.settings[alias] = configured[alias]
+        added.append(alias)
+
+    with django_db_blocker.unblock():
+        yield add
+        for alias in added:
+            connections[alias].close()
+            if (in_memory := connections[alias].connection) is not None:
+                # Django keeps it open, because closing deletes it; Python 3.13 warns of that.
+                in_memory.close()
+            del connections[alias]
+            del connections.settings[alias]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, databases: Callable[..., None], settings: Any) -> Shop:
+    """Return a small database and its storage, the only ones that commands see by default."""
+    shop = Shop(tmp_path / "shop.sqlite3", tmp_path / "backups", tmp_path / "tmp", settings)
+    shop.tmp.mkdir()
+    databases(ALIAS, ENGINE="django.db.backends.sqlite3", NAME=str(shop.path))
+    backend = "django.core.files.storage.FileSystemStorage"
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "dbbackup": {"BACKEND": backend, "OPTIONS": {"location": str(shop.folder)}},
+    }
+    settings.DBBACKUP_DATABASES = [ALIAS]
+    settings.DBBACKUP_TMP_DIR = str(shop.tmp)
+    shop.execute("CREATE TABLE thing (id INTEGER PRIMARY KEY, name TEXT)")
+    shop.execute("INSERT INTO thing (name) VALUES ('nut'), ('bolt'), ('Schräubchen')")
+    return shop
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Return a project whose commands run as child processes."""
+    root = tmp_path / "it's a project"
+    root.mkdir()
+    return Project(root)
