@@ -12,7 +12,7 @@ help:
 	@echo "make test         lint, then run the tests on every Python that is installed"
 	@echo "make lint         ruff, mypy and import-linter"
 	@echo "make docs         build the manual into docs/_build/html"
-	@echo "make bench        measure against other ways to back up (SIZE=100m or 1g)"
+	@echo "make bench        measure against other ways to back up (SIZE=100m or 1g; ARGS=\"--engine postgresql\")"
 	@echo "make clean        remove everything that these targets made"
 
 quickstart: .venv-example/.installed
@@ -53,4 +53,5 @@ clean:
 		{ echo "DBBackup needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(extras)]'
+	@[ "$(extras)" != dev ] || scripts/install-newer-postgresql $(@D)/bin/python
 	@touch $@

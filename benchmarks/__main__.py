@@ -7,23 +7,30 @@ import json
 import os
 import platform
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import django
 
-from benchmarks import data, measure
+from benchmarks import measure
 from benchmarks.contenders import Contender, Places, contenders
+from benchmarks.engines import Engine
+from benchmarks.postgresql import postgresql
 from benchmarks.report import MIB, Result, table
+from benchmarks.sqlite import sqlite
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 OTHER_VENV = ROOT / ".venv-django-dbbackup"
-OTHER = "django-dbbackup==5.4.0"
+OTHER = [f"Django=={django.__version__}", "django-dbbackup==5.4.0", "psycopg[binary]"]
+ENGINES: Mapping[str, Callable[[Path], AbstractContextManager[Engine]]] = {"sqlite": sqlite, "postgresql": postgresql}
 UNITS = {"k": 1 << 10, "m": MIB, "g": 1 << 30}
 
 
@@ -31,22 +38,28 @@ def main() -> None:
     """Parse the command line, measure, and leave a JSON file and a table in benchmarks/results."""
     args = _parse()
     theirs = None if args.without_other else _other_package()
-    field = [c for c in contenders(sys.executable, theirs) if args.only in c.name]
-    with tempfile.TemporaryDirectory(prefix="dbbackup-bench-", dir=args.directory) as folder:
-        results, idle = _measure(field, Path(folder), args)
+    with (
+        tempfile.TemporaryDirectory(prefix="dbbackup-bench-", dir=args.directory) as folder,
+        ENGINES[args.engine](Path(folder)) as engine,
+    ):
+        field = [c for c in contenders(engine, sys.executable, theirs) if args.only in c.name]
+        results, idle = _measure(field, engine, Path(folder), args)
+        version = engine.version
     facts = {
+        "engine": version,
         "size": args.size,
         "repeats": args.repeats,
         "python": platform.python_version(),
         "django": django.__version__,
-        "sqlite": sqlite3.sqlite_version,
         "cores": os.cpu_count(),
-        "idle_memory": idle,
+        "idle_memory": idle.peak_memory,
+        "idle_seconds": idle.seconds,
     }
     text = table(results)
-    text += f"\n\nAn idle `manage.py check` takes {idle / MIB:.0f} MiB. {json.dumps(facts)}"
+    text += f"\n\nAn idle `manage.py check` takes {idle.seconds:.2f} s and {idle.peak_memory / MIB:.0f} MiB. "
+    text += json.dumps(facts)
     RESULTS.mkdir(exist_ok=True)
-    stem = RESULTS / f"{time.strftime('%Y-%m-%d-%H%M%S')}-{args.size}"
+    stem = RESULTS / f"{time.strftime('%Y-%m-%d-%H%M%S')}-{args.engine}-{args.size}"
     content = {**facts, "results": [result.as_dict() for result in results]}
     stem.with_suffix(".json").write_text(json.dumps(content, indent=2))
     stem.with_suffix(".md").write_text(text + "\n")
@@ -55,6 +68,7 @@ def main() -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--engine", choices=ENGINES, default="sqlite", help="of the database (default: sqlite)")
     parser.add_argument("--size", default="100m", help="of the database: 100m, 1g (default: 100m)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each (at least 3)")
     parser.add_argument("--timeout", type=float, default=120, help="seconds after which a run counts as failed")
@@ -71,20 +85,22 @@ def _parse() -> argparse.Namespace:
 
 def _other_package() -> str:
     """Return an interpreter with django-dbbackup, in an environment of its own."""
-    python = OTHER_VENV / "bin" / "python"
-    if not (OTHER_VENV / ".installed").exists():
+    python, installed = OTHER_VENV / "bin" / "python", OTHER_VENV / ".installed"
+    if not installed.exists() or installed.read_text().split() != OTHER:
         subprocess.run([sys.executable, "-m", "venv", "--clear", OTHER_VENV], check=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, OTHER, f"Django=={django.__version__}"], check=True)
-        (OTHER_VENV / ".installed").touch()
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *OTHER], check=True)
+        installed.write_text("\n".join(OTHER))
     return str(python)
 
 
-def _measure(field: list[Contender], folder: Path, args: argparse.Namespace) -> tuple[list[Result], int]:
-    source, dirty = folder / "source.sqlite3", folder / "dirty.sqlite3"
-    data.make_database(source, int(args.size[:-1]) * UNITS[args.size[-1].lower()])
-    data.make_dirty_database(dirty)
-    expected = data.digest(source)
+def _measure(
+    field: list[Contender], engine: Engine, folder: Path, args: argparse.Namespace
+) -> tuple[list[Result], measure.Measurement]:
+    engine.fill(int(args.size[:-1]) * UNITS[args.size[-1].lower()])
+    expected = engine.digest("source")
+    key = import_module("pyrage").x25519.Identity.generate()
+    (folder / "identity").write_text(f"{key}\n")
+    places = Places(folder / "storage", folder / "temporary", folder / "identity", str(key.to_public()))
     results = [Result(contender) for contender in field]
     # Interleaved, so that whatever else slows the machine slows everyone.
     for number in range(args.repeats):
@@ -92,48 +108,39 @@ def _measure(field: list[Contender], folder: Path, args: argparse.Namespace) -> 
             if result.problem:
                 continue
             print(f"{number + 1}/{args.repeats}  {result.contender.name}", flush=True)
-            _run_once(result, folder, expected, args.timeout)
-    places = _places(folder)
+            _run_once(result, engine, places, expected, args.timeout)
+    _empty(places)
     idle = measure.run(
-        [sys.executable, "-m", "django", "check"],
-        env=places.environment(dirty, "file"), temporary=places.temporary, timeout=args.timeout,
+        [sys.executable, "-m", "django", "check"], temporary=places.temporary, timeout=args.timeout,
+        env=field[0].environment(engine, "source", places),
     )  # fmt: skip
     if idle.problem:
         raise SystemExit(f"manage.py check: {idle.problem}")
-    return results, idle.peak_memory
+    return results, idle
 
 
-def _run_once(result: Result, folder: Path, expected: str, timeout: float) -> None:
-    contender, places = result.contender, _places(folder)
-    shutil.copyfile(folder / "dirty.sqlite3", places.target)
-    backup, restore = contender.commands(places)
-    env = places.environment(places.source, contender.shape)
+def _run_once(result: Result, engine: Engine, places: Places, expected: str, timeout: float) -> None:
+    _empty(places)
+    engine.reset()
+    contender = result.contender
+    backup, restore = contender.commands(engine, places)
+    env = contender.environment(engine, "source", places)
     done = measure.run(backup, env=env, temporary=places.temporary, timeout=timeout)
     result.backups.append(done)
     if done.problem:
         return
     result.stored = sum(path.stat().st_size for path in places.storage.iterdir())
-    env = places.environment(places.target, contender.shape)
+    env = contender.environment(engine, "target", places)
     done = measure.run(restore, env=env, temporary=places.temporary, timeout=timeout)
-    if not done.problem and data.digest(places.target) != expected:
-        done = measure.Measurement(done.seconds, done.peak_memory, done.peak_disk, "database differs")
+    if not done.problem and engine.digest("target") != expected:
+        done = replace(done, problem="database differs")
     result.restores.append(done)
 
 
-def _places(folder: Path) -> Places:
-    """Return fresh, empty places for one run."""
-    places = Places(
-        source=folder / "source.sqlite3",
-        target=folder / "target.sqlite3",
-        storage=folder / "storage",
-        temporary=folder / "temporary",
-    )
-    for path in folder.glob("target.sqlite3*"):
-        path.unlink()
+def _empty(places: Places) -> None:
     for place in (places.storage, places.temporary):
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-    return places
 
 
 if __name__ == "__main__":

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.engines import Engine
 
 PROJECT = Path(__file__).parent / "project"
-CODECS = ("plain", "gzip", "zstd")
-FILTERS = {
-    "plain": ("cat", "cat"),
-    "gzip": ("gzip -6", "gzip -dc"),
-    "zstd": ("zstd -3 -T2 -q", "zstd -dcq"),
+FLAGS = {
+    "plain": ["--no-compress"],
+    "gzip": ["--compress", "gzip"],
+    "zstd": ["--compress", "zstd"],
+    "zstd+age": ["--compress", "zstd", "--encrypt", "age"],
 }
-CONNECTORS = {"file": "SqliteBackupConnector", "sql": "SqliteConnector"}
 
 
 @dataclass(frozen=True)
 class Places:
-    """The files of one run."""
+    """The files of one run, and the key of all runs."""
 
-    source: Path
-    target: Path
     storage: Path
     temporary: Path
+    identity: Path
+    recipient: str
 
-    def environment(self, database: Path, shape: str) -> Mapping[str, str]:
-        """Return what bench_settings reads."""
-        return {
-            "BENCH_DATABASE": str(database),
-            "BENCH_STORAGE": str(self.storage),
-            "BENCH_CONNECTOR": CONNECTORS[shape],
-            "DJANGO_SETTINGS_MODULE": "bench_settings",
-            "PYTHONPATH": str(PROJECT),
-        }
+    def filters(self, codec: str) -> tuple[list[str], list[str]]:
+        """Return the shell's filters for a codec, in the order of each direction."""
+        if codec == "plain":
+            return [], []
+        if codec == "gzip":
+            return ["gzip -6"], ["gzip -dc"]
+        encode, decode = ["zstd -3 -T2 -q"], ["zstd -dcq"]
+        if codec == "zstd+age":
+            encode = [*encode, f"age -r {self.recipient}"]
+            decode = [f"age -d -i {shlex.quote(str(self.identity))}", *decode]
+        return encode, decode
 
 
 @dataclass(frozen=True)
@@ -52,53 +58,48 @@ class Contender:
         """Return the name in the tables."""
         return f"{self.who}, {self.shape}, {self.codec}"
 
-    def commands(self, places: Places) -> tuple[list[str], list[str]]:
+    def commands(self, engine: Engine, places: Places) -> tuple[list[str], list[str]]:
         """Return the command lines of the backup and of the restore."""
         if self.who == "by hand":
-            return _by_hand(self.shape, self.codec, places)
+            backup, restore = engine.by_hand(self.shape, self.codec, places)
+            return _shell(backup), _shell(restore)
         django = [self.python, "-m", "django"]
         if self.who == "django-dbbackup":
             flags = {"plain": ([], []), "gzip": (["--compress"], ["--uncompress"])}[self.codec]
-        elif self.codec == "plain":
-            flags = (["--no-compress"], [])
         else:
-            flags = (["--compress", self.codec], [])
-        backup, restore = flags
+            flags = (FLAGS[self.codec], [])
+        backup_flags, restore_flags = flags
         return (
-            [*django, "dbbackup", "--noinput", *backup],
-            [*django, "dbrestore", "--noinput", *restore],
+            [*django, "dbbackup", "--noinput", *backup_flags],
+            [*django, "dbrestore", "--noinput", *restore_flags],
         )
 
-
-def _by_hand(shape: str, codec: str, places: Places) -> tuple[list[str], list[str]]:
-    encode, decode = FILTERS[codec]
-    source, target, stored, copy = (
-        shlex.quote(str(path))
-        for path in (
-            places.source, places.target, places.storage / "dump", places.temporary / "copy.sqlite3"
-        )
-    )  # fmt: skip
-    if shape == "sql":
-        backup = f"sqlite3 {source} .dump | {encode} > {stored}"
-        restore = f"rm {target}; {decode} < {stored} | sqlite3 -bail {target}"
-    else:
-        backup = f"sqlite3 {source} '.backup {copy}' && {encode} < {copy} > {stored} && rm {copy}"
-        restore = f"{decode} < {stored} > {copy} && sqlite3 {target} '.restore {copy}' && rm {copy}"
-    return _shell(backup), _shell(restore)
+    def environment(self, engine: Engine, database: str, places: Places) -> Mapping[str, str]:
+        """Return what bench_settings reads, and what the shell's programs do."""
+        return {
+            **engine.environment(),
+            "BENCH_DATABASE": json.dumps(engine.settings(database)),
+            "BENCH_STORAGE": str(places.storage),
+            "BENCH_CONNECTOR": engine.connectors[self.shape],
+            "BENCH_AGE_RECIPIENT": places.recipient,
+            "BENCH_AGE_IDENTITY": str(places.identity),
+            "DJANGO_SETTINGS_MODULE": "bench_settings",
+            "PYTHONPATH": str(PROJECT),
+        }
 
 
 def _shell(line: str) -> list[str]:
     return ["bash", "-o", "pipefail", "-c", line]
 
 
-def contenders(ours: str, theirs: str | None) -> list[Contender]:
+def contenders(engine: Engine, ours: str, theirs: str | None) -> list[Contender]:
     """Return everything to measure; ``theirs`` is an interpreter with django-dbbackup, if wanted."""
     found = []
-    for shape in CONNECTORS:
-        for codec in CODECS:
+    for shape in engine.connectors:
+        for codec in FLAGS:
             found.append(Contender("DBBackup", shape, codec, ours))
             found.append(Contender("by hand", shape, codec))
-            # django-dbbackup has no zstd.
-            if theirs and codec != "zstd":
+            # django-dbbackup has neither zstd nor age.
+            if theirs and "zstd" not in codec:
                 found.append(Contender("django-dbbackup", shape, codec, theirs))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -26,6 +27,8 @@ class Measurement:
     """What one run took."""
 
     seconds: float
+    cpu: float
+    """Seconds of processor that the process and its descendants took, those of a server not among them."""
     peak_memory: int
     """Resident bytes of the process and all its descendants, taken together."""
     peak_disk: int
@@ -38,7 +41,7 @@ def run(args: Sequence[str], *, env: Mapping[str, str], temporary: Path, timeout
     """Run a command to its end and return what it took; ``temporary`` is its TMPDIR."""
     log = temporary.with_suffix(".log")
     with log.open("wb") as output:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), _cpu()
         with subprocess.Popen(
             args, env={**os.environ, **env, "TMPDIR": str(temporary)}, stdin=subprocess.DEVNULL,
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
@@ -53,11 +56,16 @@ def run(args: Sequence[str], *, env: Mapping[str, str], temporary: Path, timeout
                 problem = f"more than {timeout:g} s"
             finally:
                 watcher.stop()
-        seconds = time.perf_counter() - began
+        seconds, cpu = time.perf_counter() - began, _cpu() - worked
     if problem:
         lines = log.read_text(errors="replace").splitlines()
         problem += f": {lines[-1]}" if lines else ""
-    return Measurement(seconds, watcher.memory, watcher.disk, problem)
+    return Measurement(seconds, cpu, watcher.memory, watcher.disk, problem)
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class _Watcher:

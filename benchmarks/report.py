@@ -44,8 +44,8 @@ def table(results: Sequence[Result]) -> str:
     A ratio is given only when every run of both succeeded and brought the same database back.
     """
     lines = [
-        "| what | backup | × hand | memory | temp disk | restore | × hand | memory | temp disk | stored |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| what | backup | × hand | cpu | memory | temp disk | restore | × hand | cpu | memory | temp disk | stored |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     by_hand = {
         (result.contender.shape, result.contender.codec): result
@@ -70,6 +70,7 @@ def _cells(runs: Sequence[Measurement], hand: Sequence[Measurement]) -> list[str
     return [
         f"{seconds:.2f} s",
         f"{seconds / median(run.seconds for run in hand):.2f}" if hand else "",
+        f"{median(run.cpu for run in runs):.2f} s",
         f"{median(run.peak_memory for run in runs) / MIB:.0f} MiB",
         f"{median(run.peak_disk for run in runs) / MIB:.0f} MiB",
     ]

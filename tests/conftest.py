@@ -12,8 +12,9 @@ from django.db import connections
 
 from tests import requirements
 from tests.process import Project
+from tests.servers import postgresql, programs
 from tests.settings import ROOT
-from tests.shop import ALIAS, Shop
+from tests.shop import ALIAS, Shop, Store
 
 
 def pytest_sessionstart() -> None:
@@ -61,18 +62,25 @@ def databases(django_db_blocker: Any) -> Iterator[Callable[..., None]]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, databases: Callable[..., None], settings: Any) -> Shop:
-    """Return a small database and its storage, the only ones that commands see by default."""
-    shop = Shop(tmp_path / "shop.sqlite3", tmp_path / "backups", tmp_path / "tmp", settings)
-    shop.tmp.mkdir()
-    databases(ALIAS, ENGINE="django.db.backends.sqlite3", NAME=str(shop.path))
+def store(tmp_path: Path, settings: Any) -> Store:
+    """Return the commands and an empty storage, with a database to be made under the alias "shop"."""
+    store = Store(tmp_path / "backups", tmp_path / "tmp", settings)
+    store.tmp.mkdir()
     backend = "django.core.files.storage.FileSystemStorage"
     settings.STORAGES = {
         **settings.STORAGES,
-        "dbbackup": {"BACKEND": backend, "OPTIONS": {"location": str(shop.folder)}},
+        "dbbackup": {"BACKEND": backend, "OPTIONS": {"location": str(store.folder)}},
     }
     settings.DBBACKUP_DATABASES = [ALIAS]
-    settings.DBBACKUP_TMP_DIR = str(shop.tmp)
+    settings.DBBACKUP_TMP_DIR = str(store.tmp)
+    return store
+
+
+@pytest.fixture
+def shop(tmp_path: Path, databases: Callable[..., None], store: Store) -> Shop:
+    """Return a small database and its storage, the only ones that commands see by default."""
+    shop = Shop(store.folder, store.tmp, store.settings, tmp_path / "shop.sqlite3")
+    databases(ALIAS, ENGINE="django.db.backends.sqlite3", NAME=str(shop.path))
     shop.execute("CREATE TABLE thing (id INTEGER PRIMARY KEY, name TEXT)")
     shop.execute("INSERT INTO thing (name) VALUES ('nut'), ('bolt'), ('Schräubchen')")
     return shop
@@ -84,3 +92,17 @@ def project(tmp_path: Path) -> Project:
     root = tmp_path / "it's a project"
     root.mkdir()
     return Project(root)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgresql.Cluster]:
+    """Return a PostgreSQL server of Debian's; a test says ``requires("postgresql")``, and "postgis" for that."""
+    with postgresql.running(programs.debian_bin(), "postgresql") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def newer_postgres() -> Iterator[postgresql.Cluster]:
+    """Return a PostgreSQL 17 server; a test says ``requires("postgresql:newer")``."""
+    with postgresql.running(programs.newer_bin(), "postgresql:newer") as cluster:
+        yield cluster

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from tests.servers.postgresql import Cluster
 
 SETTINGS = """
 from pathlib import Path
@@ -17,7 +22,7 @@ ROOT = Path({root!r})
 SECRET_KEY = "a key"
 USE_TZ = True
 INSTALLED_APPS = ["dbbackup"]
-DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": ROOT / "db.sqlite3"}}}}
+DATABASES = {{"default": {database!r}}}
 STORAGES = {{
     "default": {{"BACKEND": "django.core.files.storage.FileSystemStorage"}},
     "dbbackup": {{
@@ -29,24 +34,21 @@ DBBACKUP_HOSTNAME = "testhost"
 """
 
 
-class Project:
-    """A project on SQLite in ``root``."""
+class BaseProject:
+    """A project in ``root`` with one database, of which ``database`` is the entry of DATABASES."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, database: Mapping[str, Any]) -> None:
         self.root = root
-        self.path = root / "db.sqlite3"
         self.backups = root / "backups"
         self.tmp = root / "tmp"
         self.backups.mkdir()
         self.tmp.mkdir()
-        (root / "project_settings.py").write_text(SETTINGS.format(root=str(root)))
+        (root / "project_settings.py").write_text(SETTINGS.format(root=str(root), database=database))
         self.env = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
             "DJANGO_SETTINGS_MODULE": "project_settings",
         }
-        self.execute("CREATE TABLE thing (id INTEGER PRIMARY KEY, name TEXT)")
-        self.execute("INSERT INTO thing (name) VALUES ('nut'), ('bolt'), ('Schräubchen')")
 
     def configure(self, *lines: str) -> None:
         """Add lines to the settings."""
@@ -55,6 +57,16 @@ class Project:
 
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "django", *args]
+
+
+class Project(BaseProject):
+    """A project on SQLite in ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "db.sqlite3"
+        super().__init__(root, {"ENGINE": "django.db.backends.sqlite3", "NAME": str(self.path)})
+        self.execute("CREATE TABLE thing (id INTEGER PRIMARY KEY, name TEXT)")
+        self.execute("INSERT INTO thing (name) VALUES ('nut'), ('bolt'), ('Schräubchen')")
 
     def execute(self, *statements: str) -> None:
         with closing(sqlite3.connect(self.path)) as connection:
@@ -75,8 +87,68 @@ class Project:
             return connection.execute("SELECT id, name FROM thing ORDER BY id").fetchall()
 
 
-def manage(project: Project, *args: str, text: bool = True, **options: Any) -> subprocess.CompletedProcess[Any]:
+class PostgresqlProject(BaseProject):
+    """A project on a PostgreSQL server, with a database of its own."""
+
+    def __init__(self, root: Path, cluster: Cluster, name: str) -> None:
+        super().__init__(root, cluster.settings(name))
+        self.cluster = cluster
+        self.name = name
+        cluster.create_database(name)
+        self.psql("CREATE TABLE thing (id int PRIMARY KEY, name text); CREATE TABLE z_last (id int)")
+
+    def use(self, connector: str, **options: Any) -> None:
+        """Have a connector of this name, with these settings."""
+        settings = {"CONNECTOR": f"dbbackup.db.postgresql.{connector}", **options}
+        self.configure(f'DBBACKUP_CONNECTORS = {{"default": {settings!r}}}')
+
+    def psql(self, sql: str) -> str:
+        return self.cluster.psql(sql, self.name, self.cluster.owner)
+
+    def grow(self, rows: int) -> None:
+        """Fill the table with rows of about 100 bytes that do not compress well."""
+        self.psql(
+            "INSERT INTO thing SELECT i, md5(i::text) || md5((-i)::text) || md5((i + 0.5)::text)"
+            f" FROM generate_series(1, {rows}) AS i; INSERT INTO z_last VALUES (1)"
+        )
+
+    def change(self) -> None:
+        """Make the database another one than that which was backed up."""
+        self.psql("DELETE FROM thing WHERE id % 2 = 0; UPDATE z_last SET id = 2; CREATE TABLE newer (id int)")
+
+    def state(self) -> tuple[str, dict[str, tuple[int, str]]]:
+        """Return everything: the schema as pg_dump shows it, and a digest of each table's rows."""
+        return self.cluster.dump(self.name, "--schema-only"), self.cluster.digest(self.name)
+
+    def sessions(self) -> int:
+        """Return how many sessions the programs of backups and restores have on the server."""
+        found = "FROM pg_stat_activity WHERE application_name LIKE 'dbbackup%' AND datname = current_database()"
+        return int(self.cluster.psql(f"SELECT count(*) {found}", self.name))
+
+
+def manage(project: BaseProject, *args: str, text: bool = True, **options: Any) -> subprocess.CompletedProcess[Any]:
     """Run a command of the project to its end."""
     return subprocess.run(
         project.command(*args), env=project.env, capture_output=True, text=text, timeout=300, check=False, **options
     )
+
+
+def signalled(
+    project: BaseProject, after: float, how: signal.Signals, *args: str
+) -> subprocess.CompletedProcess[str] | None:
+    """Run a command and send it a signal that many seconds after it began its work; None if it ended by itself."""
+    before = set(project.tmp.iterdir())
+    process = subprocess.Popen(
+        project.command(*args), env=project.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        # Until then it is Python starting.
+        while process.poll() is None and not set(project.tmp.iterdir()) - before:
+            time.sleep(0.005)
+        try:
+            process.communicate(timeout=after)
+        except subprocess.TimeoutExpired:
+            process.send_signal(how)
+            out, err = process.communicate(timeout=60)
+            return subprocess.CompletedProcess(args, process.returncode, out, err)
+    return None

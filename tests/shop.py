@@ -30,23 +30,12 @@ class Run:
 
 
 @dataclass
-class Shop:
-    """A SQLite database under the alias "shop", and the local folder that its backups go to."""
+class Store:
+    """The local folder that backups go to, and the commands that put them there."""
 
-    path: Path
     folder: Path
     tmp: Path
     settings: Any = field(repr=False)
-
-    def execute(self, *statements: str) -> None:
-        with closing(sqlite3.connect(self.path)) as connection:
-            for statement in statements:
-                connection.execute(statement)
-            connection.commit()
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.path)) as connection:
-            return connection.execute("SELECT id, name FROM thing ORDER BY id").fetchall()
 
     def run(self, command: str, *args: str, **options: Any) -> Run:
         out, err = io.StringIO(), io.StringIO()
@@ -71,6 +60,23 @@ class Shop:
     def stored(self) -> list[str]:
         """Return every file in the storage, hidden ones included."""
         return sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+
+
+@dataclass
+class Shop(Store):
+    """A SQLite database under the alias "shop", beside the store of its backups."""
+
+    path: Path
+
+    def execute(self, *statements: str) -> None:
+        with closing(sqlite3.connect(self.path)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+            connection.commit()
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path)) as connection:
+            return connection.execute("SELECT id, name FROM thing ORDER BY id").fetchall()
 
 
 def forge(shop: Shop, name: str, **values: Any) -> None:

@@ -17,6 +17,8 @@ from django.dispatch import Signal
 
 from dbbackup import conf, signals
 from dbbackup.catalog.manifest import KEYS
+from dbbackup.db import postgresql
+from dbbackup.db.postgresql import login
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -110,6 +112,23 @@ def test_every_key_of_the_manifest_is_documented():
     table = page("manifest").partition("## Status")[0]
 
     assert {key for cell in first_cells(table) for key in re.findall(r"`(\w+)`", cell)} == KEYS
+
+
+@pytest.mark.parametrize("name", ["PgDumpBinaryConnector", "PgDumpConnector", "PgDumpGisConnector"])
+def test_every_option_of_the_postgresql_connectors_is_documented(name):
+    table = sections(page("connectors/postgresql"))["Options"]
+    documented = {option for cell in first_cells(table) for option in re.findall(r"`([A-Z_]+)`", cell)}
+    # These come from settings of their own, DBBACKUP_TMP_DIR and so on.
+    general = {"TMP_DIR", "TMP_FILE_MAX_SIZE", "LOCK_TIMEOUT"}
+    existing = {option.upper() for option in getattr(postgresql, name).options()}
+
+    assert documented == (existing - general) | {"CONNECTOR", "PASSWORD"}
+
+
+def test_every_option_that_reaches_postgresql_is_documented():
+    text = sections(page("connectors/postgresql"))["Logging in"]
+
+    assert {*login._VARIABLES, *login._PARAMETERS} <= set(re.findall(r"`(\w+)`", text))
 
 
 def test_the_readme_names_the_pythons_of_the_package():

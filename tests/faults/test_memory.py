@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.process import Project
+from tests.process import BaseProject, Project
 
 MIB = 1 << 20
 SIZE = 1024 * MIB
@@ -28,7 +28,7 @@ sys.exit(code)
 class Disk(threading.Thread):
     """Watches how much lies in a folder, counting what has lost its name while it is open too."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: BaseProject) -> None:
         super().__init__(daemon=True)
         self.project = project
         self.before = shutil.disk_usage(project.tmp).free
@@ -43,7 +43,7 @@ class Disk(threading.Thread):
                 self.most_named = max(self.most_named, named)
 
 
-def peak(project: Project, *args: str) -> int:
+def peak(project: BaseProject, *args: str) -> int:
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *project.command(*args)],
         env={**project.env, "COVERAGE_PROCESS_CONFIG": ""},

@@ -222,6 +222,10 @@ class TestInput:
             reader.read()
         assert caught.value is error
 
+    def test_a_program_may_leave_some_of_its_input_where_that_is_said(self) -> None:
+        with ProgramReader(["head", "-c", "5"], source=io.BytesIO(MUCH), whole_input=False) as reader:
+            assert reader.read() == MUCH[:5]
+
     def test_a_failed_source_never_ends_the_input(self, tmp_path: Path) -> None:
         committed = tmp_path / "committed"
         script = f"cat >/dev/null; touch {committed}"

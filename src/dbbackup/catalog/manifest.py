@@ -56,6 +56,8 @@ class Manifest:
     objects: tuple[StoredObject, ...]
     dump: DumpDigest
     restore_by_hand: str
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """What of the database the dump has not, in the connector's words; empty for all of it."""
     versions: Mapping[str, Any] = field(default_factory=dict)
     migrations: Mapping[str, Sequence[str]] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class Manifest:
             "codecs": list(self.codecs),
             "objects": [vars(stored) for stored in self.objects],
             "dump": vars(self.dump),
+            "limits": dict(self.limits),
             "versions": dict(self.versions),
             "migrations": {app: list(names) for app, names in self.migrations.items()},
             "restore_by_hand": self.restore_by_hand,
@@ -128,6 +131,7 @@ KEYS = frozenset(
         "codecs",
         "objects",
         "dump",
+        "limits",
         "versions",
         "migrations",
         "restore_by_hand",
@@ -193,6 +197,7 @@ def _from_dict(content: Mapping[str, Any]) -> Manifest:
         codecs=tuple(_text(name) for name in content["codecs"]),
         objects=objects,
         dump=DumpDigest(_size(content["dump"]["size"]), _hash(content["dump"]["sha256"])),
+        limits=dict(content.get("limits", {})),
         versions=dict(content["versions"]),
         migrations={app: tuple(names) for app, names in content["migrations"].items()},
         extra={key: value for key, value in content.items() if key not in KEYS},

@@ -7,14 +7,16 @@ program does the work. ``dbbackup.testing`` has the tests that every connector p
 from __future__ import annotations
 
 import io
+import logging
 import os
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from socket import gethostname
+from types import MappingProxyType
 from typing import Any, BinaryIO, ClassVar, Self
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -23,10 +25,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from dbbackup.db.exceptions import CommandConnectorError
 from dbbackup.db.options import Options
 from dbbackup.exceptions import ProgramError, ProgramNotFound
-from dbbackup.streams import IteratorReader, ProgramReader, StreamReader, chunks, copy, pull, spool
+from dbbackup.streams import IteratorReader, PeekableReader, ProgramReader, StreamReader, chunks, copy, pull, spool
 
 __all__ = ["BaseCommandDBConnector", "BaseDBConnector"]
 
+logger = logging.getLogger("dbbackup")
+
+_HEAD = 4096
+"""Bytes of a dump that tell whether it can be of an engine."""
 _SECRET_SETTINGS = ("PASSWORD", "ADMIN_PASSWORD")
 
 
@@ -49,6 +55,12 @@ class BaseDBConnector(Options):
     """Seconds to wait for a lock that another connection holds."""
 
     _configured: Mapping[str, Any] | None = None
+
+    compresses_later: bool = False
+    """Whether a codec is going to compress the dump, so that the connector need not. Not an option."""
+    dump_limits: Mapping[str, Any] = MappingProxyType({})
+    """What limits() said of the dump that is restored. Not an option."""
+    _notify: Callable[[str], None] = logger.warning
 
     accepts_stream: ClassVar[bool] = False
     """Whether _restore_dump() only reads. Otherwise it gets a file that it may seek in. Not an option."""
@@ -107,11 +119,25 @@ class BaseDBConnector(Options):
         """Read a dump to its end and raise if it could not be restored, as far as that can be told."""
         copy(dump, lambda _: None)
 
-    def preflight_dump(self) -> None:
-        """Raise if a dump cannot succeed, naming every reason at once."""
+    def inspect_dump(self, dump: PeekableReader) -> None:
+        """Look at the beginning of a dump that is about to be restored, before the preflight.
 
-    def preflight_restore(self) -> None:
-        """Raise if a restore cannot succeed, naming every reason at once. Changes nothing."""
+        Raise RestoreError if it cannot be of this engine.
+        """
+        self.check_dump(dump.peek(_HEAD))
+
+    def preflight_dump(self) -> Sequence[str] | None:
+        """Return what should be known before a dump. Raise if it cannot succeed, naming every reason at once."""
+
+    def preflight_restore(self) -> Sequence[str] | None:
+        """Return what should be known before a restore. Raise if it cannot succeed, naming every reason at once.
+
+        Changes nothing.
+        """
+
+    def limits(self) -> dict[str, Any]:
+        """Return what a dump leaves out, as JSON, for the manifest; empty if it has the whole database."""
+        return {"exclude": list(self.exclude)} if self.exclude else {}
 
     def table_counts(self) -> dict[str, int]:
         """Return the number of rows of each table, where the engine can count them."""
@@ -122,7 +148,7 @@ class BaseDBConnector(Options):
         return None
 
     def tool_versions(self) -> dict[str, str]:
-        """Return the versions of the programs that make a dump, by their names."""
+        """Return the versions of the programs that were chosen for the work, by their names."""
         return {}
 
     def temporary_bytes(self, dump_size: int) -> int:  # noqa: ARG002 for those that need some
@@ -144,6 +170,14 @@ class BaseDBConnector(Options):
         return tuple(str(self.settings[key]) for key in _SECRET_SETTINGS if self.settings.get(key))
 
     # These shouldn't be overridden by subclasses unless absolutely necessary.
+
+    def listen(self, callback: Callable[[str], None]) -> None:
+        """Have ``callback`` told what happens during a long operation; until then the log is."""
+        self._notify = callback
+
+    def notify(self, text: str) -> None:
+        """Tell whoever listens what should be known at once. May be called from any thread."""
+        self._notify(text)
 
     @property
     def alias(self) -> str:
@@ -215,11 +249,28 @@ class BaseCommandDBConnector(BaseDBConnector):
         command = self._with_shell(args, self.dump_prefix, self.dump_suffix)
         return self._start("dump", command, {**self.dump_env, **(env or {})})
 
-    def restore_stream(self, args: Sequence[str], dump: BinaryIO, env: Mapping[str, str] | None = None) -> None:
+    def restore_stream(
+        self,
+        args: Sequence[str],
+        dump: BinaryIO,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         """Run the restore command with these arguments and feed it the dump."""
         command = self._with_shell(args, self.restore_prefix, self.restore_suffix)
         with self._start("restore", command, {**self.restore_env, **(env or {})}, dump) as output:
             copy(output, lambda _: None)
+
+    def error_lines(self, stderr: str) -> str:
+        """Return of what a failed program printed the lines to quote, of which the last three are."""
+        return stderr
+
+    def error_advice(self, stderr: str) -> str:  # noqa: ARG002 for those that know some
+        """Return what to do about an error of a program, if that is known."""
+        return ""
+
+    def is_transient(self, stderr: str) -> bool:  # noqa: ARG002 for those that know some
+        """Return whether a dump that failed like this may succeed when it is made again."""
+        return False
 
     def run_command(
         self,
@@ -248,11 +299,15 @@ class BaseCommandDBConnector(BaseDBConnector):
         args: Sequence[str],
         env: Mapping[str, str],
         source: BinaryIO | None = None,
+        *,
+        whole_input: bool = True,
     ) -> _ConnectorProgram:
         try:
             return _ConnectorProgram(
                 args,
+                connector=self,
                 what=f"{operation} database {self.alias!r}",
+                whole_input=whole_input,
                 source=source,
                 env=self._environment(env),
                 secrets=self.secrets(),
@@ -278,14 +333,21 @@ class BaseCommandDBConnector(BaseDBConnector):
 class _ConnectorProgram(ProgramReader):
     """A program whose failure is that of an operation on a database."""
 
-    def __init__(self, args: Sequence[str], *, what: str, **options: Any) -> None:
+    def __init__(self, args: Sequence[str], *, connector: BaseCommandDBConnector, what: str, **options: Any) -> None:
+        self._connector = connector
         self._what = what
         super().__init__(args, **options)
 
     def failure(self, returncode: int, stderr: str) -> Exception:
-        """Return the error, with the operation and the database."""
-        reason = super().failure(returncode, stderr)
-        error = CommandConnectorError(f"Cannot {self._what}: {reason}", returncode=returncode, stderr=stderr)
+        """Return the error, with the operation, the database and what to do."""
+        reason = super().failure(returncode, self._connector.error_lines(stderr))
+        advice = self._connector.error_advice(stderr)
+        error = CommandConnectorError(
+            f"Cannot {self._what}: {reason}" + (f"\n{advice}" if advice else ""),
+            returncode=returncode,
+            stderr=stderr,
+            transient=self._connector.is_transient(stderr),
+        )
         error.__cause__ = reason if isinstance(reason, ProgramError) else None
         return error
 

@@ -15,11 +15,20 @@ from dbbackup.exceptions import DBBackupError
 
 
 class ConnectorError(DBBackupError):
-    """Base class of what goes wrong between a database and its dump. Do not raise directly."""
+    """Base class of what goes wrong between a database and its dump. Do not raise directly.
+
+    ``transient`` is whether the same may succeed when it is tried again.
+    """
+
+    transient = False
 
 
 class DumpError(ConnectorError):
     """A database could not be dumped, or its dump would not be what is in it."""
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
 
 
 class RestoreError(ConnectorError):
@@ -33,10 +42,13 @@ class CommandConnectorError(ConnectorError):
     lines it printed, without secrets.
     """
 
-    def __init__(self, message: str, *, returncode: int | None = None, stderr: str = "") -> None:
+    def __init__(
+        self, message: str, *, returncode: int | None = None, stderr: str = "", transient: bool = False
+    ) -> None:
         super().__init__(message)
         self.returncode = returncode
         self.stderr = stderr
+        self.transient = transient
 
 
 class DatabaseLockedError(ConnectorError):

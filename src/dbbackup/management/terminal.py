@@ -65,6 +65,11 @@ class Terminal:
             self.stop()
             self._stderr.write(text)
 
+    def detail(self, text: str) -> None:
+        """Print what only those want to know who ask for more (-v 2)."""
+        if text and self.verbosity > 1:
+            self.note(text)
+
     def warning(self, text: str) -> None:
         """Print what somebody should look at, unless all but errors is unwanted."""
         if not self.quiet:

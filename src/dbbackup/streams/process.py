@@ -26,7 +26,8 @@ class ProgramReader(StreamReader):
     is raised instead of the end is the first cause: the error of ``source`` (the program is then stopped
     before its stdin ends, so that it cannot take half an input for a whole one), else a ProgramError for an
     exit status other than 0 with the last lines of stderr, else one for input that was not taken. Each of
-    ``secrets`` is replaced by ``***`` in these texts. The constructor raises ProgramNotFound.
+    ``secrets`` is replaced by ``***`` in these texts. Without ``whole_input`` the program may leave some of its
+    input and still come to a good end. The constructor raises ProgramNotFound.
 
     The program leads a process group of its own, so that stopping it reaches a shell's children as well.
     """
@@ -39,8 +40,10 @@ class ProgramReader(StreamReader):
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
         secrets: Sequence[str] = (),
+        whole_input: bool = True,
     ) -> None:
         self.program = PurePath(args[0]).name
+        self._whole_input = whole_input
         self._secrets = [secret for secret in secrets if secret]
         self._stderr = bytearray()
         self._program = Program(args, with_input=source is not None, env=env, pass_fds=pass_fds)
@@ -118,7 +121,7 @@ class ProgramReader(StreamReader):
             if self._feeder.error is not None:
                 raise self._feeder.error
             untaken = untaken or self._feeder.refused
-        if returncode or untaken:
+        if returncode or (untaken and self._whole_input):
             raise self.failure(returncode, self.stderr_tail)
 
     def _drain_stderr(self) -> None:

@@ -86,6 +86,7 @@ class Command(DBBackupCommand):
                 exclude_tables=comma_separated(options["exclude_tables"]),
                 schemas=options["schema"],
                 progress=self.terminal.progress,
+                notify=self.terminal.warning,
             )
         except OperationFailed as exc:
             self._print([result for result in exc.results if isinstance(result, BackupResult)])
@@ -99,6 +100,9 @@ class Command(DBBackupCommand):
                 f"Backed up {done.database} to {done.name}"
                 f" ({size(said.size)}, dump {size(said.dump.size)}, {done.seconds:.1f} s)"
             )
+            for warning in done.warnings:
+                self.terminal.warning(f"{done.database}: {warning}.")
+            self.terminal.detail("\n".join(f"{tool} {found}" for tool, found in said.versions["tools"].items()))
             if self._to_stdout:
                 self.terminal.note(text)
                 continue
@@ -112,6 +116,7 @@ class Command(DBBackupCommand):
                 codecs=said.codecs,
                 seconds=round(done.seconds, 3),
                 deleted=done.deleted,
+                warnings=done.warnings,
             )
             for name in done.deleted:
                 self.terminal.note(f"Deleted {name}, beyond DBBACKUP_CLEANUP_KEEP.")

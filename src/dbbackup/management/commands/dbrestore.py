@@ -62,8 +62,13 @@ class Command(DBBackupCommand):
             action="store_true",
             help="Do not drop what is there first, where the connector can.",
         )
-        add("--pg-options", help="More options for pg_restore.")
+        add("--pg-options", metavar="TEXT", help="More options for pg_restore, as in --pg-options=--no-comments.")
         add("--exact", action="store_true", help="Also remove what has been made since the backup.")
+        add("--role", help="Become this role for the restore (PostgreSQL).")
+        add("--jobs", type=int, metavar="N",
+            help="Restore an archive over N connections: faster, but not in one transaction (PostgreSQL).")  # fmt: skip
+        add("--terminate-connections", action="store_true",
+            help="End sessions that hold locks in the way of the restore (PostgreSQL).")  # fmt: skip
         add(
             "--allow-protected",
             action="store_true",
@@ -85,12 +90,16 @@ class Command(DBBackupCommand):
             drop=not options["no_drop"],
             pg_options=options["pg_options"],
             exact=options["exact"],
+            role=options["role"],
+            jobs=options["jobs"],
+            terminate_connections=options["terminate_connections"],
             allow_protected=options["allow_protected"],
             check_signatures=not options["ignore_signature"],
             passphrase=options["passphrase"],
             prompt=self.prompt(options),
             confirm=self._confirm,
             progress=self.terminal.progress,
+            notify=self.terminal.warning,
         )
         self._print(done)
 
@@ -102,9 +111,11 @@ class Command(DBBackupCommand):
         made = f"{plan.backup.made:%Y-%m-%d %H:%M:%S} UTC" if plan.backup.made else "an unknown time"
         server = f" on {plan.backup.servername}" if plan.backup.servername else ""
         known = f" ({size(plan.backup.size)}, made {made}{server})" if plan.backup.size else ""
+        # It has no name of its own where a service of PostgreSQL gives it one.
+        called = f" ({plan.database_name})" if plan.database_name else ""
+        self.terminal.detail("\n".join(f"{tool} {found}" for tool, found in plan.tools.items()))
         self.terminal.note(
-            f"Restoring {plan.backup.name}{known}\n"
-            f"into database {plan.database!r} ({plan.database_name}), whose content it replaces."
+            f"Restoring {plan.backup.name}{known}\ninto database {plan.database!r}{called}, whose content it replaces."
         )
         if plan.migrations:
             self.terminal.note(f"The backup's migrations are {plan.migrations}.")

@@ -1,0 +1,36 @@
+-- What only a superuser can make; the database is a superuser's.
+CREATE EXTENSION postgres_fdw;
+CREATE FOREIGN DATA WRAPPER "none; w" OPTIONS (debug 'x;y'); COMMENT ON FOREIGN DATA WRAPPER "none; w" IS 'wrapper';
+CREATE SERVER "no server" TYPE 't' VERSION '1' FOREIGN DATA WRAPPER "none; w" OPTIONS (host 'a''b');
+CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '1', dbname 'none');
+CREATE USER MAPPING FOR owner SERVER far OPTIONS (user 'o''', password_required 'false'); CREATE USER MAPPING FOR PUBLIC SERVER "no server";
+GRANT USAGE ON FOREIGN SERVER far TO owner; COMMENT ON SERVER far IS 'server';
+CREATE SCHEMA remote AUTHORIZATION owner;
+CREATE FOREIGN TABLE remote."f t" (a int OPTIONS (column_name 'b') NOT NULL, b text DEFAULT 'x') SERVER far OPTIONS (table_name 'q');
+CREATE TABLE watched (id int PRIMARY KEY, a text); INSERT INTO watched VALUES (1, E'a\nb'); ALTER TABLE watched OWNER TO owner;
+CREATE TABLE kept_from (a int); INSERT INTO kept_from VALUES (1), (2); ALTER TABLE kept_from OWNER TO other;
+ALTER TABLE kept_from ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY nobody ON kept_from USING (false);
+CREATE PUBLICATION "p; all" FOR ALL TABLES WITH (publish = 'insert'); COMMENT ON PUBLICATION "p; all" IS 'publication';
+CREATE PUBLICATION "some" FOR TABLE watched WHERE (id > 1), TABLES IN SCHEMA remote; ALTER PUBLICATION "some" OWNER TO admin;
+CREATE FUNCTION on_event() RETURNS event_trigger LANGUAGE plpgsql AS
+  $$ BEGIN IF current_setting('test.refuse', true) = 'on' THEN RAISE 'no'; END IF; END $$;
+CREATE EVENT TRIGGER "e; t" ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION on_event();
+CREATE EVENT TRIGGER off ON sql_drop EXECUTE FUNCTION on_event(); ALTER EVENT TRIGGER off DISABLE;
+COMMENT ON EVENT TRIGGER off IS 'event trigger';
+CREATE TYPE tiny; CREATE FUNCTION tiny_in(cstring) RETURNS tiny LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+CREATE FUNCTION tiny_out(tiny) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE TYPE tiny (INPUT = tiny_in, OUTPUT = tiny_out, LIKE = int4); CREATE CAST (tiny AS int) WITHOUT FUNCTION AS ASSIGNMENT;
+CREATE CAST (int AS tiny) WITH INOUT;
+CREATE FUNCTION tiny_less(tiny, tiny) RETURNS bool LANGUAGE internal IMMUTABLE STRICT AS 'int4lt';
+CREATE OPERATOR < (LEFTARG = tiny, RIGHTARG = tiny, FUNCTION = tiny_less, RESTRICT = scalarltsel);
+CREATE OPERATOR FAMILY tiny_family USING hash; CREATE OPERATOR CLASS tiny_class FOR TYPE tiny USING btree AS OPERATOR 1 <;
+CREATE TABLE tinies (a tiny, b tiny[]); INSERT INTO tinies VALUES ('1', '{1,2}');
+CREATE CONVERSION to_latin FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1;
+CREATE FUNCTION my_handler() RETURNS language_handler LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_call_handler';
+CREATE LANGUAGE mine HANDLER my_handler;
+CREATE FUNCTION in_mine() RETURNS int LANGUAGE mine AS 'BEGIN RETURN 1; END';
+CREATE ACCESS METHOD my_heap TYPE TABLE HANDLER heap_tableam_handler; CREATE TABLE my_heaped (a int) USING my_heap; INSERT INTO my_heaped VALUES (1);
+CREATE FUNCTION public.leaky(text) RETURNS bool LANGUAGE sql LEAKPROOF IMMUTABLE AS 'SELECT true'; ALTER FUNCTION leaky OWNER TO owner;
+SELECT lo_from_bytea(200001, 'x'); ALTER LARGE OBJECT 200001 OWNER TO owner;
+ALTER DEFAULT PRIVILEGES FOR ROLE owner GRANT SELECT ON TABLES TO readonly;

