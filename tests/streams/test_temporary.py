@@ -6,7 +6,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,16 @@ folder = Workspace(Path(sys.argv[1]))
 (folder.path / "snapshot").write_bytes(b"secret")
 print(folder.path, flush=True)
 time.sleep(1000)
+"""
+
+BUSY = """
+import sys
+from pathlib import Path
+from dbbackup.streams import workspace
+for number in range(300):
+    with workspace(Path(sys.argv[1])) as folder:
+        (folder / "snapshot").write_bytes(b"secret")
+        assert (folder / ".lock").exists()
 """
 
 
@@ -50,6 +59,21 @@ def test_a_workspace_is_for_its_owner_alone_and_goes() -> None:
 def test_a_workspace_goes_when_the_block_fails(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no"), workspace(tmp_path):
         raise ValueError("no")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_of_close_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Workspace(tmp_path)
+    (folder.path / "snapshot").write_bytes(b"x")
+    unlink = Path.unlink
+
+    def interrupted(path: Path) -> None:
+        unlink(path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "unlink", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        folder.close()
     assert not list(tmp_path.iterdir())
 
 
@@ -102,14 +126,27 @@ def test_a_folder_of_another_user_stays(tmp_path: Path) -> None:
     assert foreign.exists()
 
 
-@pytest.mark.parametrize(("hours", "stays"), [(0, True), (2, False)])
-def test_a_folder_without_a_lock_goes_after_an_hour(tmp_path: Path, hours: int, stays: bool) -> None:
-    folder = tmp_path / "dbbackup-abcdefgh"
-    folder.mkdir()
-    then = time.time() - hours * 3600
-    os.utime(folder, (then, then))
+def test_an_empty_folder_without_a_lock_goes(tmp_path: Path) -> None:
+    (tmp_path / "dbbackup-abcdefgh").mkdir()
     remove_stale(tmp_path)
-    assert folder.exists() is stays
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_a_lock_but_with_content_stays(tmp_path: Path) -> None:
+    (tmp_path / "dbbackup-abcdefgh" / "inside").mkdir(parents=True)
+    remove_stale(tmp_path)
+    assert (tmp_path / "dbbackup-abcdefgh" / "inside").exists()
+
+
+def test_many_workspaces_and_cleaners_at_once_do_not_meet(tmp_path: Path) -> None:
+    busy = [
+        subprocess.Popen([sys.executable, "-c", BUSY, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for process in busy:
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 0, error
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import re
 import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,8 +20,6 @@ _PREFIX = "dbbackup-"
 # What tempfile.mkdtemp() appends to the prefix.
 _NAME = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
 _LOCK = ".lock"
-# Between the folder and its lock lie microseconds; an hour also covers a clock that was set back.
-_LOCKLESS_SECONDS = 3600
 
 
 class Workspace:
@@ -36,23 +33,18 @@ class Workspace:
         parent = _existing(directory)
         remove_stale(parent)
         with _writing_in(parent):
-            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-            try:
-                self._lock = _locked(self.path)
-            except BaseException:
-                shutil.rmtree(self.path, ignore_errors=True)
-                raise
+            self.path, self._lock = _made_in(parent)
 
     def close(self) -> None:
         """Remove the folder with everything in it. Closing again does nothing."""
         if self._lock >= 0:
-            # The lock goes last: whatever interrupts this leaves a folder that the next run knows for a dead one's.
-            for entry in self.path.iterdir():
-                if entry.name != _LOCK:
-                    _remove(entry)
-            shutil.rmtree(self.path, ignore_errors=True)
-            os.close(self._lock)
-            self._lock = -1
+            try:
+                _remove(self.path)
+            finally:
+                # Once more, for the interrupt that fell upon it.
+                shutil.rmtree(self.path, ignore_errors=True)
+                os.close(self._lock)
+                self._lock = -1
 
 
 @contextmanager
@@ -116,25 +108,50 @@ def _writing_in(directory: Path) -> Iterator[None]:
         ) from exc
 
 
-def _remove(entry: Path) -> None:
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            entry.unlink()
+def _made_in(parent: Path) -> tuple[Path, int]:
+    """Make a folder with a lock, and return it with the lock's descriptor.
+
+    A cleaner may meet the folder before its lock is held, and then removes it: the next one is tried.
+    """
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        try:
+            lock = _locked(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        if lock is not None:
+            return folder, lock
 
 
-def _locked(folder: Path) -> int:
-    # Under its final name the file is locked from the first moment, so that nobody finds it free.
-    new = folder / f"{_LOCK}.new"
-    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+def _locked(folder: Path) -> int | None:
+    path = folder / _LOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        new.rename(folder / _LOCK)
+        if path.exists():
+            return descriptor
+    except BlockingIOError:
+        pass
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _remove(folder: Path) -> None:
+    # The lock goes last: whatever interrupts this leaves a folder that the next run knows for a dead one's.
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != _LOCK:
+            with suppress(OSError):
+                entry.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_if_stale(folder: Path) -> None:
@@ -144,12 +161,12 @@ def _remove_if_stale(folder: Path) -> None:
     try:
         descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
-        if time.time() - status.st_mtime > _LOCKLESS_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+        # Its owner died before the lock was there, or after it was gone; what has any content is none of ours.
+        folder.rmdir()
         return
     try:
         # Held while removing, so that two cleaners do not meet. A living owner's lock raises BlockingIOError.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
     finally:
         os.close(descriptor)
