@@ -50,8 +50,7 @@ def _nothing_is_left() -> Iterator[None]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give programs less time to end by themselves, for tests in which they never do."""
-    for module in ("process", "program"):
-        monkeypatch.setattr(f"dbbackup.streams.{module}.GRACE", 0.2)
+    monkeypatch.setattr("dbbackup.streams.program.GRACE", 0.2)
 
 
 def sh(script: str, source: io.BufferedIOBase | None = None) -> ProgramReader:
@@ -280,16 +279,17 @@ class TestEarlyClose:
 
     def test_ends_a_source_that_waits_for_its_program(self) -> None:
         # The hash in between knows nothing of programs.
-        source = HashingReader(ProgramReader(["sleep", "1000"]))
+        source = HashingReader(sh("echo ready; exec sleep 1000"))
         reader = ProgramReader(["cat"], source=source)
+        assert reader.readline() == b"ready\n"
         reader.close()
         assert source.closed
 
     @pytest.mark.usefixtures("impatient")
     def test_kills_a_source_that_does_not_want_to_end(self) -> None:
-        source = sh(STUBBORN)
-        assert source.readline() == b"ready\n"
-        ProgramReader(["cat"], source=source).close()
+        reader = ProgramReader(["cat"], source=sh(STUBBORN))
+        assert reader.readline() == b"ready\n"
+        reader.close()
 
     def test_after_the_end_spares_what_the_program_left_running(self) -> None:
         with sh("sleep 1000 >/dev/null 2>&1 & echo $!") as reader:

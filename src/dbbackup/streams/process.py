@@ -8,8 +8,8 @@ from pathlib import PurePath
 from typing import BinaryIO
 
 from dbbackup.exceptions import ProgramError
-from dbbackup.streams.base import CHUNK_SIZE, StreamReader, cancel, chunks
-from dbbackup.streams.program import GRACE, Feeder, Program
+from dbbackup.streams.base import CHUNK_SIZE, StreamReader, chunks
+from dbbackup.streams.program import Feeder, Program
 
 _STDERR_SIZE = 64 * 1024
 _STDERR_LINES = 3
@@ -27,7 +27,7 @@ class ProgramReader(StreamReader):
     before its stdin ends, so that it cannot take half an input for a whole one), else a ProgramError for an
     exit status other than 0 with the last lines of stderr, else one for input that was not taken. Each of
     ``secrets`` is replaced by ``***`` in these texts. Without ``whole_input`` the program may leave some of its
-    input and still come to a good end. The constructor raises ProgramNotFound.
+    input and still come to a good end. The first read begins to feed it. The constructor raises ProgramNotFound.
 
     The program leads a process group of its own, so that stopping it reaches a shell's children as well.
     """
@@ -52,9 +52,6 @@ class ProgramReader(StreamReader):
         for descriptor in self._open:
             self._poll.register(descriptor, select.POLLIN)
         self._feeder: Feeder | None = None
-        if source is not None:
-            self._feeder = Feeder(self._program, source)
-            self._feeder.start()
         super().__init__(source)
 
     @property
@@ -91,6 +88,10 @@ class ProgramReader(StreamReader):
         super().cancel(force=force)
 
     def _next_chunk(self) -> bytes:
+        if self._feeder is None and self._source is not None:
+            # Not before: an interrupt of the constructor would leave a thread that nobody can end.
+            self._feeder = Feeder(self._program, self._source)
+            self._feeder.start()
         stdout = self._program.stdout.fileno()
         while stdout in self._open:
             for descriptor, _ in self._poll.poll():
@@ -141,11 +142,7 @@ class ProgramReader(StreamReader):
         self._program.stop()
         self._program.close_input()
         if self._feeder is not None:
-            self._feeder.abandon()
-            self._feeder.join(GRACE)
-            if self._feeder.is_alive():
-                cancel(self._source, force=True)
-            self._feeder.join()
+            self._feeder.end()
         self._program.close()
         super()._release()
 

@@ -160,7 +160,8 @@ class Feeder(threading.Thread):
     def run(self) -> None:
         """Feed to the end; on an error of the source, stop the program before its stdin ends."""
         try:
-            for chunk in chunks(self._source):
+            # Abandoned before it began, it leaves the source alone.
+            for chunk in () if self._abandoned else chunks(self._source):
                 if not self._write(chunk):
                     break
         except BaseException as exc:  # noqa: BLE001 -- raised again in the thread that reads
@@ -174,6 +175,16 @@ class Feeder(threading.Thread):
         """Let the source go: what it raises from now on is not a cause."""
         self._abandoned = True
         cancel(self._source)
+
+    def end(self) -> None:
+        """Let the source go, and return once nothing here reads it any more."""
+        self.abandon()
+        # An interrupted start() may leave it without a beginning; if that comes yet, the source is not touched.
+        with suppress(RuntimeError):
+            self.join(GRACE)
+        if self.is_alive():
+            cancel(self._source, force=True)
+            self.join()
 
     def _write(self, chunk: bytes) -> bool:
         rest = memoryview(chunk)

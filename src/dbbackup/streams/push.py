@@ -6,6 +6,7 @@ import io
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from dbbackup.streams.base import CHUNK_SIZE, StreamReader, cancel
@@ -27,7 +28,7 @@ else:
 class PushReader(StreamReader):
     """Run ``produce(writer)`` in a thread and read what it writes, a few MiB at most ahead of the reader.
 
-    What ``produce`` raises is raised instead of the end. After an early close every write raises
+    The first read begins. What ``produce`` raises is raised instead of the end. After an early close every write raises
     BrokenPipeError, and close() waits until ``produce`` has returned. ``source`` is what it reads from, if
     anything: it is cancelled when it must end early, and closed with this reader.
     """
@@ -35,10 +36,14 @@ class PushReader(StreamReader):
     def __init__(self, produce: Callable[[BinaryIO], object], source: BinaryIO | None = None) -> None:
         self._writer = _ChunkWriter()
         self._producer = _Producer(produce, self._writer)
-        self._producer.start()
+        self._has_begun = False
         super().__init__(source)
 
     def _next_chunk(self) -> bytes:
+        if not self._has_begun:
+            # Not before: an interrupt of the constructor would leave a thread that nobody can end.
+            self._has_begun = True
+            self._producer.start()
         if chunk := self._writer.take():
             return chunk
         self._producer.join()
@@ -53,10 +58,12 @@ class PushReader(StreamReader):
 
     def _release(self) -> None:
         self.cancel()
-        self._producer.join(GRACE)
+        # An interrupted start() may leave it without a beginning; if that comes yet, nothing is produced.
+        with suppress(RuntimeError):
+            self._producer.join(GRACE)
         if self._producer.is_alive():
             cancel(self._source, force=True)
-        self._producer.join()
+            self._producer.join()
         super()._release()
 
 
@@ -129,6 +136,8 @@ class _Producer(threading.Thread):
 
     def run(self) -> None:
         try:
+            # Raises where the stream was closed before it began.
+            self._writer.send()
             self._produce(self._writer)
             # After an abort this raises even if ``produce`` took no notice: a cut stream has no good end.
             self._writer.send()
