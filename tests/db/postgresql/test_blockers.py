@@ -15,7 +15,8 @@ import pytest
 
 from dbbackup.db.exceptions import DatabaseLockedError
 from tests.db.postgresql.conftest import Database
-from tests.db.postgresql.test_restore import SHOP, formats
+from tests.db.postgresql.formats import both_formats
+from tests.db.postgresql.test_restore import SHOP
 from tests.requirements import requires
 from tests.servers.postgresql import Role
 
@@ -62,7 +63,7 @@ def sessions_of_restores(database: Database) -> str:
     return left
 
 
-@formats
+@both_formats
 @pytest.mark.parametrize("exact", [False, True])
 def test_blocker_is_shown_and_the_deadline_ends_the_wait(database, cls, exact):
     database.psql(SHOP)
@@ -85,7 +86,7 @@ def test_blocker_is_shown_and_the_deadline_ends_the_wait(database, cls, exact):
     assert database.state() == before
 
 
-@formats
+@both_formats
 def test_blocker_is_ended_when_asked(database, cls):
     database.psql(SHOP)
     before, dump = database.state(), database.dump(cls)

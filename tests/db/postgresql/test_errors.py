@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from dbbackup.db.exceptions import CommandConnectorError
-from dbbackup.db.postgresql import PgDumpBinaryConnector, PgDumpConnector
+from dbbackup.db.postgresql import PgDumpConnector
 from dbbackup.db.postgresql.errors import advice, is_transient, last_words
 from tests.db.postgresql.conftest import Connector, Database
+from tests.db.postgresql.formats import both_formats
 from tests.requirements import requires
 
 OUTPUTS = {
@@ -88,7 +89,7 @@ BODY = "BEGIN\n  RAISE EXCEPTION 'ERROR: this is not the error';\nEND"
 
 
 @requires("postgresql")
-@pytest.mark.parametrize("cls", [PgDumpBinaryConnector, PgDumpConnector])
+@both_formats
 def test_error_of_a_restore_is_quoted_from_its_beginning(database: Database, cls: type[Connector]):
     # A table and a function of one dump; in the target the function is a procedure, which CREATE cannot replace.
     database.psql(f"CREATE TABLE t (a int); CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $${BODY}$$")

@@ -11,7 +11,8 @@ from dbbackup.db.exceptions import CommandConnectorError, RestoreError
 from dbbackup.db.postgresql import PgDumpBinaryConnector
 from dbbackup.streams import PeekableReader
 from tests.db.postgresql.conftest import Database
-from tests.db.postgresql.test_restore import INTACT, SEARCH_PATH, formats
+from tests.db.postgresql.formats import both_formats
+from tests.db.postgresql.test_restore import INTACT, SEARCH_PATH
 from tests.requirements import requires
 from tests.servers.postgresql import quote
 
@@ -70,7 +71,7 @@ def changes(database: Database, before: tuple[str, dict[str, tuple[int, str]]]) 
     return "\n".join([*lines, *sorted({str(row) for row in rows.items() ^ before[1].items()})])
 
 
-@formats
+@both_formats
 def test_exact_removes_whatever_is_not_in_the_dump(database, cls):
     database.psql(SHOP)
     before, dump = database.state(), database.dump(cls)
@@ -80,7 +81,7 @@ def test_exact_removes_whatever_is_not_in_the_dump(database, cls):
     assert database.psql("SELECT oid FROM pg_largeobject_metadata") == "4711"
 
 
-@formats
+@both_formats
 def test_preflight_lists_what_goes(database, cls):
     database.psql(SHOP)
     dump = database.dump(cls)
@@ -101,7 +102,7 @@ def test_preflight_lists_functions_and_types_that_go(database):
     assert prepared(database, dump, EXACT=True) == "not in the backup, and will be removed: f, t, 2 large objects"
 
 
-@formats
+@both_formats
 def test_preflight_of_an_equal_database_or_an_empty_one_is_silent(make_database, cls):
     source, empty = make_database(), make_database()
     source.psql(SHOP)
@@ -111,7 +112,7 @@ def test_preflight_of_an_equal_database_or_an_empty_one_is_silent(make_database,
         assert prepared(source, dump, cls, EXACT=True) == ""
 
 
-@formats
+@both_formats
 def test_exact_into_an_empty_database(make_database, cls):
     source, target = make_database(), make_database()
     source.psql(SHOP)
@@ -119,7 +120,7 @@ def test_exact_into_an_empty_database(make_database, cls):
     assert target.state() == source.state()
 
 
-@formats
+@both_formats
 def test_serial_columns_come_back_over_identity_columns(database, cls):
     database.psql(SHOP)
     before, dump = database.state(), database.dump(cls)
@@ -132,7 +133,7 @@ def test_serial_columns_come_back_over_identity_columns(database, cls):
     assert changes(database, before) == ""
 
 
-@formats
+@both_formats
 def test_failing_exact_restore_leaves_everything_as_it_was(database, cls):
     database.psql(SHOP + SEARCH_PATH)
     dump = database.dump(cls)
@@ -145,7 +146,7 @@ def test_failing_exact_restore_leaves_everything_as_it_was(database, cls):
     assert changes(database, before) == ""
 
 
-@formats
+@both_formats
 def test_exact_restore_whose_psql_is_killed_leaves_everything_as_it_was(database, cls, tmp_path):
     database.psql(SHOP)
     dump = database.dump(cls)
@@ -162,7 +163,7 @@ def test_exact_restore_whose_psql_is_killed_leaves_everything_as_it_was(database
     assert changes(database, before) == ""
 
 
-@formats
+@both_formats
 @pytest.mark.parametrize("public_owner", ["owner", "other"])
 def test_owner_grants_and_comment_of_public_stay(make_database, cls, public_owner):
     database = make_database()
@@ -177,7 +178,7 @@ def test_owner_grants_and_comment_of_public_stay(make_database, cls, public_owne
     assert changes(database, before) == ""
 
 
-@formats
+@both_formats
 def test_extensions_and_their_schemas_stay(database, cls):
     boss = database.cluster.admin
     database.psql("CREATE SCHEMA tools; CREATE EXTENSION hstore SCHEMA tools; CREATE EXTENSION pgcrypto", boss)
@@ -193,7 +194,7 @@ def test_extensions_and_their_schemas_stay(database, cls):
     assert changes(database, before) == ""
 
 
-@formats
+@both_formats
 def test_limited_to_some_schemas_the_others_stay(database, cls):
     database.psql('CREATE SCHEMA a; CREATE SCHEMA "B b"; CREATE TABLE a.one (id int); CREATE TABLE "B b".two (id int)')
     dump = database.dump(cls, SCHEMAS=["a"])
@@ -218,7 +219,7 @@ CREATE TABLE b.indexed (id int); CREATE INDEX ON b.indexed (a.f(id));
 """
 
 
-@formats
+@both_formats
 def test_what_would_go_with_a_limited_schema_is_named_and_nothing_goes(database, cls):
     database.psql("""
         CREATE SCHEMA a; CREATE SCHEMA b; CREATE TABLE a.one (id int PRIMARY KEY); CREATE TYPE a.mood AS ENUM ('x');
@@ -253,7 +254,7 @@ def test_what_builds_on_an_extension_in_a_limited_schema_is_no_hindrance(databas
     assert changes(database, before) == ""
 
 
-@formats
+@both_formats
 def test_dump_with_more_schemas_than_the_limit_is_refused(database, cls):
     database.psql("CREATE SCHEMA a; CREATE SCHEMA b; CREATE TABLE a.one (id int); CREATE TABLE b.two (id int)")
     dump, before = database.dump(cls), database.state()
@@ -262,7 +263,7 @@ def test_dump_with_more_schemas_than_the_limit_is_refused(database, cls):
     assert changes(database, before) == ""
 
 
-@formats
+@both_formats
 def test_default_privileges_set_after_the_backup_change_nothing(database, cls):
     database.psql(SHOP + "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT INSERT ON TABLES TO other;")
     database.psql("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
@@ -277,7 +278,7 @@ def test_default_privileges_set_after_the_backup_change_nothing(database, cls):
     assert changes(database, before) == ""
 
 
-@formats
+@both_formats
 def test_superuser_restores_exactly_what_only_it_can_make(database, cls):
     boss = database.cluster.admin
     settings = {"USER": boss.name, "PASSWORD": boss.password}

@@ -10,11 +10,10 @@ from dbbackup.db.exceptions import CommandConnectorError, RestoreError
 from dbbackup.db.postgresql import PgDumpBinaryConnector, PgDumpConnector
 from dbbackup.db.postgresql.login import Login
 from dbbackup.streams import PeekableReader
+from tests.db.postgresql.formats import both_formats
 from tests.requirements import requires
 
 pytestmark = requires("postgresql")
-
-formats = pytest.mark.parametrize("cls", [PgDumpBinaryConnector, PgDumpConnector], ids=["archive", "plain"])
 
 
 class TarConnector(PgDumpBinaryConnector):
@@ -40,7 +39,7 @@ class TarConnector(PgDumpBinaryConnector):
 THROUGH_A_PIPE = {"DUMP_SUFFIX": "| gzip", "RESTORE_PREFIX": "gzip -dc |"}
 
 
-@formats
+@both_formats
 def test_schema_public_that_was_dropped_by_hand_is_made_again(database, cls):
     database.psql("CREATE TABLE a (id int); INSERT INTO a VALUES (1)")
     dump = database.dump(cls)
@@ -50,7 +49,7 @@ def test_schema_public_that_was_dropped_by_hand_is_made_again(database, cls):
     assert database.cluster.digest(database.name) == before
 
 
-@formats
+@both_formats
 def test_dump_of_the_schema_public_makes_it_itself(database, cls):
     database.psql("CREATE TABLE a (id int); INSERT INTO a VALUES (1)")
     dump = database.dump(cls, SCHEMAS=["public"])
@@ -68,7 +67,7 @@ def test_schema_that_holds_newer_tables_stays_with_them(database):
     assert database.psql("SELECT * FROM blog.post UNION ALL SELECT * FROM blog.later") == "1\n2"
 
 
-@formats
+@both_formats
 @pytest.mark.parametrize("option", [{}, {"EXACT": True}], ids=["", "exact"])
 def test_dump_behind_a_pipe_of_the_users_comes_back_like_any_other(database, cls, option):
     database.psql("CREATE TABLE a (id int); INSERT INTO a VALUES (1)")
@@ -80,7 +79,7 @@ def test_dump_behind_a_pipe_of_the_users_comes_back_like_any_other(database, cls
     assert database.state() == before
 
 
-@formats
+@both_formats
 def test_pipe_of_the_users_that_breaks_restores_nothing(database, cls):
     database.psql("CREATE TABLE a (t text); INSERT INTO a SELECT md5(i::text) FROM generate_series(1, 50000) i")
     dump = database.dump(cls, **THROUGH_A_PIPE)
@@ -117,7 +116,7 @@ def test_options_that_choose_nothing_are_an_error(database, options):
         database.restore(dump, PG_OPTIONS=options)
 
 
-@formats
+@both_formats
 def test_exact_restore_of_some_schemas_leaves_the_others(make_database, store, cls):
     database = make_database(alias="shop")
     database.psql("CREATE SCHEMA s1; CREATE TABLE s1.a (id int); CREATE SCHEMA s2; CREATE TABLE s2.b (id int)")

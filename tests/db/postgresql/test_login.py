@@ -16,6 +16,7 @@ from dbbackup.db.postgresql import PgDumpBinaryConnector, PgDumpConnector
 from dbbackup.db.postgresql.login import Login
 from dbbackup.exceptions import ConfigurationError
 from tests.db.postgresql.conftest import Connector, Database, MakeDatabase
+from tests.db.postgresql.formats import both_formats
 from tests.requirements import requires
 from tests.servers.account import addresses
 from tests.servers.postgresql import Cluster, Role, literal, quote
@@ -23,7 +24,6 @@ from tests.servers.postgresql import Cluster, Role, literal, quote
 pytestmark = requires("postgresql")
 
 CONNECTORS: list[type[Connector]] = [PgDumpBinaryConnector, PgDumpConnector]
-both = pytest.mark.parametrize("cls", CONNECTORS, ids=["archive", "plain"])
 TABLE = "CREATE TABLE t (a text); INSERT INTO t VALUES ('ä€'), (NULL)"
 
 
@@ -70,7 +70,7 @@ def passfile(path: Path, role: Role) -> Path:
 # Passwords.
 
 
-@both
+@both_formats
 def test_password_with_every_kind_of_character(table: Database, cls: type[Connector]):
     round_trip(table, cls)
 
@@ -173,7 +173,7 @@ def encoded(database: Database, encoding: str) -> Database:
     return database
 
 
-@both
+@both_formats
 def test_database_in_another_encoding(database: Database, cls: type[Connector]):
     encoded(database, "LATIN1")
     database.psql("CREATE SCHEMA ü; CREATE TABLE ü.ö (ä text PRIMARY KEY); INSERT INTO ü.ö VALUES ('é')")
@@ -187,7 +187,7 @@ def test_database_in_another_encoding(database: Database, cls: type[Connector]):
     assert database.psql("SELECT count(*) FROM ü.ö") == "0"
 
 
-@both
+@both_formats
 def test_database_in_no_known_encoding(database: Database, cls: type[Connector]):
     encoded(database, "SQL_ASCII")
     # No UTF-8.

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connections
 
 from dbbackup.db.exceptions import CommandConnectorError, DumpError
 from dbbackup.db.postgresql import PgDumpBinaryConnector, PgDumpConnector
+from tests.db.postgresql.formats import both_formats
 from tests.requirements import requires
-from tests.shop import Run
 
 pytestmark = requires("postgresql")
 
@@ -35,46 +35,33 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
+def behind_a_truncation(filled, action):
+    """Return what ``action`` returns, which has to wait for a transaction that replaces the rows of a."""
+    with ThreadPoolExecutor(1) as pool, filled.connector().connection.cursor() as cursor:
+        cursor.execute("BEGIN; TRUNCATE a; INSERT INTO a VALUES (1, 'new')")
+        future = pool.submit(action)
+        wait_for(lambda: filled.psql(WAITING) == "1")
+        cursor.execute("COMMIT")
+        return future.result()
+
+
 @pytest.mark.parametrize("pipe", PIPES, ids=["direct", "suffix", "prefix"])
 def test_dump_that_waited_for_a_truncation_is_not_taken(filled, pipe):
     # pg_dump has its snapshot from before the commit, and finds the table empty behind it.
-    errors: list[Exception] = []
-
-    def dump() -> None:
-        try:
-            filled.dump(PgDumpConnector, **pipe)
-        except DumpError as exc:
-            errors.append(exc)
-
-    with filled.connector().connection.cursor() as cursor:
-        cursor.execute("BEGIN; TRUNCATE a; INSERT INTO a VALUES (1, 'new')")
-        thread = threading.Thread(target=dump)
-        thread.start()
-        wait_for(lambda: filled.psql(WAITING) == "1")
-        cursor.execute("COMMIT")
-        thread.join()
-    (error,) = errors
-    assert isinstance(error, DumpError)
-    assert error.transient
-    assert "a was emptied or rewritten" in str(error)
+    with pytest.raises(DumpError, match="a was emptied or rewritten") as failed:
+        behind_a_truncation(filled, lambda: filled.dump(PgDumpConnector, **pipe))
+    assert failed.value.transient
 
 
 def test_backup_is_made_again_behind_a_truncation(filled, store):
-    runs: list[Run] = []
+    def backup():
+        try:
+            return store.run("dbbackup")
+        finally:
+            # Django has a connection for each thread.
+            connections.close_all()
 
-    def backup() -> None:
-        runs.append(store.run("dbbackup"))
-        # Django has a connection for each thread.
-        connections.close_all()
-
-    with filled.connector().connection.cursor() as cursor:
-        cursor.execute("BEGIN; TRUNCATE a; INSERT INTO a VALUES (1, 'new')")
-        thread = threading.Thread(target=backup)
-        thread.start()
-        wait_for(lambda: filled.psql(WAITING) == "1")
-        cursor.execute("COMMIT")
-        thread.join()
-    (run,) = runs
+    run = behind_a_truncation(filled, backup)
     assert (run.status, "Trying again (2 of 3)" in run.err) == (0, True), run
     filled.psql("TRUNCATE a")
     assert store.run("dbrestore", "--noinput").status == 0
@@ -82,7 +69,7 @@ def test_backup_is_made_again_behind_a_truncation(filled, store):
 
 
 @pytest.mark.parametrize("pipe", PIPES[1:], ids=["suffix", "prefix"])
-@pytest.mark.parametrize("cls", [PgDumpBinaryConnector, PgDumpConnector], ids=["archive", "plain"])
+@both_formats
 def test_program_that_writes_before_pg_dump_does_no_harm(filled, cls, pipe):
     assert filled.dump(cls, **pipe).startswith(b"early\n" + (b"PGDMP" if cls is PgDumpBinaryConnector else b"--\n"))
 

@@ -10,8 +10,9 @@ import pytest
 from dbbackup.db.exceptions import CommandConnectorError, RestoreError
 from dbbackup.db.postgresql import PgDumpBinaryConnector, PgDumpConnector
 from tests.db.postgresql.conftest import Database, MakeDatabase
+from tests.db.postgresql.formats import both_formats
 from tests.db.postgresql.test_exact import prepared
-from tests.db.postgresql.test_restore import INTACT, formats
+from tests.db.postgresql.test_restore import INTACT
 from tests.requirements import requires
 from tests.servers.postgresql import Cluster, Role
 
@@ -48,7 +49,7 @@ def role(postgres: Cluster) -> Iterator[str]:
     postgres.psql(f'DROP OWNED BY "{name}"; DROP ROLE IF EXISTS "{name}"')
 
 
-@formats
+@both_formats
 @pytest.mark.parametrize("exact", [False, True])
 def test_another_role_restores_into_its_own_database(make_database: MakeDatabase, postgres, cls, exact):
     source = make_database()
@@ -65,7 +66,7 @@ def test_another_role_restores_into_its_own_database(make_database: MakeDatabase
     assert "readonly" not in target.state()[0]
 
 
-@formats
+@both_formats
 def test_superuser_gives_everything_back_to_its_owners(make_database, postgres, cls):
     source = make_database()
     target = make_database(role=postgres.admin)
@@ -74,7 +75,7 @@ def test_superuser_gives_everything_back_to_its_owners(make_database, postgres, 
     assert target.state() == source.state()
 
 
-@formats
+@both_formats
 def test_restore_as_a_role_makes_everything_its_own(make_database, postgres, role, cls):
     source, target = make_database(), make_database()
     source.psql("CREATE TABLE thing (id serial)")
@@ -87,7 +88,7 @@ def test_restore_as_a_role_makes_everything_its_own(make_database, postgres, rol
         postgres.psql(f'DROP OWNED BY "{role}"', target.name)
 
 
-@formats
+@both_formats
 def test_role_that_may_not_be_taken_is_an_error(database, role, cls):
     database.psql("CREATE TABLE thing (id int)")
     dump, before = database.dump(cls), database.state()
@@ -129,7 +130,7 @@ def test_role_that_is_gone_stops_a_plain_dump(database, role, renamed_back):
     assert database.state() == before
 
 
-@formats
+@both_formats
 def test_owner_that_is_gone_is_replaced(make_database, postgres, role, cls):
     source, target = make_database(), make_database()
     postgres.psql(f'CREATE TABLE thing (id int); ALTER TABLE thing OWNER TO "{role}"', source.name)

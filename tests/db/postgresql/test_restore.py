@@ -12,11 +12,11 @@ from dbbackup.exceptions import ConfigurationError
 from dbbackup.streams import PeekableReader
 from tests.db.postgresql.awkward import SCRIPT
 from tests.db.postgresql.conftest import Database
+from tests.db.postgresql.formats import both_formats
 from tests.requirements import requires
 
 pytestmark = requires("postgresql")
 
-formats = pytest.mark.parametrize("cls", [PgDumpBinaryConnector, PgDumpConnector], ids=["archive", "plain"])
 INTACT = "The database is as it was."
 SHOP = """
 CREATE TABLE customer (id serial PRIMARY KEY, name text);
@@ -48,7 +48,7 @@ def failed(database: Database, dump: bytes, cls=PgDumpBinaryConnector, **setting
     return caught.value
 
 
-@formats
+@both_formats
 def test_restore_brings_back_what_was_changed(database, cls):
     database.psql(SHOP)
     before, dump = database.state(), database.dump(cls)
@@ -57,7 +57,7 @@ def test_restore_brings_back_what_was_changed(database, cls):
     assert database.state() == before
 
 
-@formats
+@both_formats
 def test_awkward_names_and_bodies_come_back(database, cls):
     database.cluster.psql(SCRIPT.replace('ALTER TABLE "Empty" OWNER TO "o\'wner; Type: ACL";', ""), database.name)
     before, dump = database.state(), database.dump(cls, **admin(database))
@@ -71,7 +71,7 @@ def admin(database: Database) -> dict[str, str]:
     return {"USER": role.name, "PASSWORD": role.password}
 
 
-@formats
+@both_formats
 def test_failure_late_in_the_restore_leaves_the_old_data(database, cls):
     database.psql(SHOP + SEARCH_PATH)
     dump = database.dump(cls)
@@ -84,7 +84,7 @@ def test_failure_late_in_the_restore_leaves_the_old_data(database, cls):
     assert database.state() == before
 
 
-@formats
+@both_formats
 def test_leftover_in_the_way_is_named_and_nothing_is_lost(database, cls):
     database.psql(SHOP)
     dump = database.dump(cls)
@@ -119,7 +119,7 @@ def test_foreign_key_from_a_newer_table_stops_a_plain_dump(database):
     assert database.state() == before
 
 
-@formats
+@both_formats
 def test_error_quotes_the_cause_and_not_the_notices_before_it(database, cls):
     notices = "".join(
         f"CREATE FUNCTION noisy{n}(x int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS "
@@ -142,7 +142,7 @@ FROM generate_series(1, 2500) g;
 """
 
 
-@formats
+@both_formats
 def test_source_that_fails_in_the_middle_leaves_the_old_data(database, cls):
     database.psql(SHOP + LARGE)
     dump = database.dump(cls)
@@ -164,7 +164,7 @@ class Failing(io.BytesIO):
     read1 = read
 
 
-@formats
+@both_formats
 def test_cut_dump_leaves_the_old_data(database, cls):
     database.psql(SHOP + LARGE)
     dump = database.dump(cls)
@@ -177,7 +177,7 @@ def test_cut_dump_leaves_the_old_data(database, cls):
         assert database.state() == before, part
 
 
-@formats
+@both_formats
 def test_failure_without_one_transaction_says_what_is_left(database, cls):
     database.psql(SHOP + SEARCH_PATH)
     dump = database.dump(cls)
@@ -187,7 +187,7 @@ def test_failure_without_one_transaction_says_what_is_left(database, cls):
     assert INTACT not in str(error)
 
 
-@formats
+@both_formats
 def test_restore_without_one_transaction_is_announced_and_works(database, cls):
     database.psql(SHOP)
     before, dump = database.state(), database.dump(cls)
@@ -210,7 +210,7 @@ def test_cut_plain_dump_without_one_transaction_says_what_is_left(database):
         database.restore(dump[: len(dump) * 9 // 10], PgDumpConnector, SINGLE_TRANSACTION=False)
 
 
-@formats
+@both_formats
 def test_source_that_fails_without_one_transaction_says_what_is_left(database, cls):
     database.psql(SHOP + LARGE)
     dump = database.dump(cls)
@@ -219,7 +219,7 @@ def test_source_that_fails_without_one_transaction_says_what_is_left(database, c
         connector.restore_dump(Failing(dump[: len(dump) * 3 // 4]))
 
 
-@formats
+@both_formats
 def test_without_drop_what_is_there_is_in_the_way(database, cls):
     database.psql(SHOP)
     dump = database.dump(cls)
@@ -231,7 +231,7 @@ def test_without_drop_what_is_there_is_in_the_way(database, cls):
     assert database.state() == before
 
 
-@formats
+@both_formats
 def test_without_drop_an_empty_database_is_filled_beside_what_it_has(make_database, cls):
     source, target = make_database(), make_database()
     source.psql(SHOP)

@@ -38,6 +38,16 @@ def configure(store: Store, connector: Mapping[str, object], **more: object) -> 
     store.settings.DBBACKUP_CONNECTORS = {"shop": {**connector, **more}}
 
 
+def refused(database: Database, store: Store, *args: str) -> str:
+    """Return the error of a restore that fails and changes nothing."""
+    before = database.state()
+    run = store.run("dbrestore", "--noinput", *args)
+    assert run.status == 1
+    assert "Traceback" not in run.error + run.err
+    assert database.state() == before
+    return run.error
+
+
 @connectors
 def test_restore_says_what_it_did(database, store, connector):
     configure(store, connector)
@@ -58,13 +68,9 @@ def test_failing_restore_exits_with_1(database, store, connector):
     database.psql(SEARCH_PATH)
     store.backup()
     database.psql("DELETE FROM purchase")
-    before = database.state()
-    run = store.run("dbrestore", "--noinput")
-    assert run.status == 1
-    assert 'relation "customer" does not exist' in run.error
-    assert run.error.endswith(INTACT)
-    assert "Traceback" not in run.error + run.err
-    assert database.state() == before
+    error = refused(database, store)
+    assert 'relation "customer" does not exist' in error
+    assert error.endswith(INTACT)
     configure(store, connector, SINGLE_TRANSACTION=False)
     run = store.run("dbrestore", "--noinput")
     assert run.status == 1
@@ -92,12 +98,9 @@ def test_no_drop_leaves_what_is_there(database, store, connector):
     configure(store, connector)
     store.backup()
     database.psql("DELETE FROM purchase")
-    before = database.state()
-    run = store.run("dbrestore", "--noinput", "--no-drop")
-    assert run.status == 1
-    assert "already exists" in run.error
-    assert run.error.endswith(INTACT)
-    assert database.state() == before
+    error = refused(database, store, "--no-drop")
+    assert "already exists" in error
+    assert error.endswith(INTACT)
 
 
 @pytest.fixture
@@ -132,31 +135,23 @@ def test_several_schemas_are_restored(with_schemas, store):
 
 def test_unknown_schema_is_named_with_those_that_there_are(database, store):
     store.backup()
-    before = database.state()
-    run = store.run("dbrestore", "--noinput", "--schema", "stok")
-    assert run.status == 1
-    assert "the backup has no schema 'stok'; it has public, stock. Nothing was changed." in run.error
-    assert database.state() == before
+    assert "the backup has no schema 'stok'; it has public, stock. Nothing was changed." in refused(
+        database, store, "--schema", "stok"
+    )
 
 
 def test_foreign_key_from_a_schema_that_is_not_restored_is_named(database, store):
     database.psql("CREATE TABLE stock.bill (customer_id int REFERENCES customer)")
     store.backup()
-    before = database.state()
-    run = store.run("dbrestore", "--noinput", "--schema", "public")
-    assert run.status == 1
-    assert "table stock.bill, which is not in schema public, has a foreign key to customer" in run.error
-    assert database.state() == before
+    assert "table stock.bill, which is not in schema public, has a foreign key to customer" in refused(
+        database, store, "--schema", "public"
+    )
 
 
 def test_schema_of_a_plain_dump_is_refused(database, store):
     configure(store, PLAIN)
     store.backup()
-    before = database.state()
-    run = store.run("dbrestore", "--noinput", "--schema", "stock")
-    assert run.status == 1
-    assert "--schema needs an archive" in run.error
-    assert database.state() == before
+    assert "--schema needs an archive" in refused(database, store, "--schema", "stock")
 
 
 def test_pg_options_are_passed_on_or_refused(database, store):
@@ -164,11 +159,7 @@ def test_pg_options_are_passed_on_or_refused(database, store):
     run = store.run("dbrestore", "--noinput", "--pg-options=--schema-only --verbose")
     assert run.status == 0
     assert database.psql("SELECT count(*) FROM purchase") == "0"
-    before = database.state()
-    run = store.run("dbrestore", "--noinput", "--pg-options=--dbname=postgres")
-    assert run.status == 1
-    assert "--dbname is not to be given" in run.error
-    assert database.state() == before
+    assert "--dbname is not to be given" in refused(database, store, "--pg-options=--dbname=postgres")
 
 
 def test_number_of_jobs_that_is_none_is_a_usage_error(database, store):
@@ -198,12 +189,8 @@ def test_jobs_are_announced(database, store):
 
 def test_too_little_temporary_space_for_jobs_is_refused(database, store, monkeypatch):
     store.backup()
-    before = database.state()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    run = store.run("dbrestore", "--noinput", "--jobs", "2")
-    assert run.status == 1
-    assert "DBBACKUP_TMP_DIR" in run.error
-    assert database.state() == before
+    assert "DBBACKUP_TMP_DIR" in refused(database, store, "--jobs", "2")
     assert store.run("dbrestore", "--noinput").status == 0
 
 

@@ -17,16 +17,14 @@ from typing import Any
 import pytest
 from django.core import mail
 
-from dbbackup.db.postgresql import PgDumpBinaryConnector, PgDumpConnector
 from tests.db.postgresql.conftest import Connector, Database, MakeDatabase
+from tests.db.postgresql.formats import both_formats
 from tests.process import Project
 from tests.requirements import requires
 from tests.servers.postgresql import Cluster
 from tests.shop import Store
 
 pytestmark = requires("postgresql")
-
-both = pytest.mark.parametrize("cls", [PgDumpBinaryConnector, PgDumpConnector], ids=["archive", "plain"])
 
 
 def texts(*passwords: str) -> set[bytes]:
@@ -101,7 +99,7 @@ def remains(folder: Path) -> list[Path]:
     return sorted(folder.rglob("dbbackup-*"))
 
 
-@both
+@both_formats
 def test_programs_while_they_run(table: Database, cls: type[Connector]):
     cluster = table.cluster
     settings = {"ADMIN_USER": cluster.admin.name, "ADMIN_PASSWORD": cluster.admin.password}
@@ -164,7 +162,7 @@ def test_after_a_dump_that_fails(table: Database):
         assert remains(table.tmp) == [], reason
 
 
-@both
+@both_formats
 def test_after_a_restore_that_fails(table: Database, cls: type[Connector]):
     dump = table.dump(cls)
     failing = {
@@ -178,7 +176,7 @@ def test_after_a_restore_that_fails(table: Database, cls: type[Connector]):
         assert remains(table.tmp) == [], reason
 
 
-@both
+@both_formats
 def test_after_a_restore_that_is_interrupted(table: Database, cls: type[Connector]):
     dump = table.dump(cls)
     before = table.state()

@@ -11,6 +11,7 @@ import pytest
 from dbbackup.db.exceptions import CommandConnectorError
 from dbbackup.db.postgresql import PgDumpBinaryConnector, PgDumpConnector
 from tests.db.postgresql.conftest import Connector, Database
+from tests.db.postgresql.formats import both_formats
 from tests.db.postgresql.test_login import TABLE, round_trip
 from tests.requirements import requires
 
@@ -39,7 +40,7 @@ def service(table: Database, tmp_path: Path) -> dict[str, Any]:
     return {**NOTHING, "OPTIONS": SERVICE, "ENV": {"PGSERVICEFILE": str(path)}}
 
 
-@pytest.mark.parametrize("cls", [PgDumpBinaryConnector, PgDumpConnector])
+@both_formats
 def test_service_says_everything(table: Database, service: dict[str, Any], cls: type[Connector]):
     round_trip(table, cls, **service)
 

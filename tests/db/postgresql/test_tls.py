@@ -12,6 +12,7 @@ import pytest
 from dbbackup.db.exceptions import CommandConnectorError
 from dbbackup.db.postgresql import PgDumpBinaryConnector, PgDumpConnector
 from tests.db.postgresql.conftest import Connector, Database, MakeDatabase
+from tests.db.postgresql.formats import both_formats
 from tests.db.postgresql.test_login import TABLE, round_trip
 from tests.requirements import requires
 from tests.servers.postgresql import CERT_USER, Cluster, Role, quote
@@ -43,7 +44,7 @@ def verified(cluster: Cluster) -> dict[str, Any]:
     return {"sslmode": "verify-full", "sslrootcert": str(cluster.ca_file)}
 
 
-@pytest.mark.parametrize("cls", [PgDumpBinaryConnector, PgDumpConnector])
+@both_formats
 def test_certificate_of_the_client(encrypted: Database, cls: type[Connector]):
     options = {**certificate(encrypted.cluster), **verified(encrypted.cluster)}
     before = encrypted.state()
@@ -75,7 +76,7 @@ def test_server_of_another_name(table: Database):
         table.dump(HOST="other.example", OPTIONS={**verified(table.cluster), "hostaddr": table.cluster.host})
 
 
-@pytest.mark.parametrize("cls", [PgDumpBinaryConnector, PgDumpConnector])
+@both_formats
 def test_variables_of_one_operation_go_before_the_options(encrypted: Database, cls: type[Connector]):
     # Without TLS the role has no certificate to show, and it has no password.
     options = {**certificate(encrypted.cluster), "sslmode": "disable"}

@@ -15,6 +15,7 @@ from dbbackup.db.postgresql import PgDumpBinaryConnector, PgDumpConnector, tools
 from dbbackup.db.postgresql.tools import Tool, find_tool, identify, newest_tool
 from dbbackup.exceptions import ConfigurationError, ProgramNotFound
 from tests.db.postgresql.conftest import Database, MakeDatabase
+from tests.db.postgresql.formats import both_formats
 from tests.requirements import requires
 from tests.servers import programs
 from tests.servers.postgresql import Cluster
@@ -254,7 +255,7 @@ def test_restore_with_a_program_of_another_kind(store: Store, make_database: Mak
 
 
 @requires("postgresql")
-@pytest.mark.parametrize("cls", [PgDumpBinaryConnector, PgDumpConnector])
+@both_formats
 def test_chosen_programs_are_reported(store: Store, make_database: MakeDatabase, cls: type):
     make_database(alias="shop", CONNECTOR=f"dbbackup.db.postgresql.{cls.__name__}")
     folder = programs.debian_bin()

@@ -10,8 +10,9 @@ import pytest
 from dbbackup.db.exceptions import DumpError, RestoreError
 from dbbackup.db.postgresql import PgDumpBinaryConnector, PgDumpConnector
 from dbbackup.exceptions import ConfigurationError, DBBackupError
+from tests.db.postgresql.formats import both_formats
 from tests.db.postgresql.test_exact import prepared
-from tests.db.postgresql.test_restore import INTACT, SEARCH_PATH, SHOP, failed, formats
+from tests.db.postgresql.test_restore import INTACT, SEARCH_PATH, SHOP, failed
 from tests.requirements import requires
 from tests.servers.postgresql import Cluster
 from tests.servers.programs import debian_bin, newer_bin
@@ -46,7 +47,7 @@ def with_newer_path() -> dict[str, dict[str, str]]:
     return {"ENV": {"PATH": f"{newer_bin()}:/usr/bin:/bin"}}
 
 
-@formats
+@both_formats
 @pytest.mark.parametrize("given", [True, False])
 def test_server_newer_than_pg_dump_is_refused(newer_database, cls, given):
     settings = {"DUMP_CMD": older("pg_dump")} if given else {"ENV": {"PATH": "/usr/bin:/bin"}}
@@ -61,7 +62,7 @@ def test_server_newer_than_the_pg_dump_given_is_an_error_of_the_dump(newer_datab
         newer_database.connector(DUMP_CMD=older("pg_dump")).preflight_dump()
 
 
-@formats
+@both_formats
 def test_same_version_on_path_is_found(newer_database, cls):
     before = newer_database.state()
     dump = newer_database.dump(cls, **with_newer_path())
@@ -100,7 +101,7 @@ def test_plain_dump_by_a_newer_pg_dump_restores_through_the_older_psql(older_dat
     assert older_database.state() == before
 
 
-@formats
+@both_formats
 @pytest.mark.parametrize("exact", [False, True])
 def test_dump_of_an_older_server_goes_into_a_newer_one(older_database, make_database, newer_postgres, cls, exact):
     target = make_database(cluster=newer_postgres)

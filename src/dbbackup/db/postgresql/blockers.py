@@ -17,9 +17,11 @@ from dbbackup.db.postgresql.names import quote_text
 from dbbackup.db.postgresql.session import Session
 from dbbackup.exceptions import DBBackupError
 
+# Seconds between two looks.
 _INTERVAL = 0.5
 # Where nobody is in the way, the question is asked less and less often.
 _LONGEST_INTERVAL = 4.0
+# Seconds in all, and between two looks, to wait for sessions that have nothing left to do.
 _PATIENCE = 10.0
 _SHORT = 0.05
 

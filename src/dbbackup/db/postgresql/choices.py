@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from dbbackup.db.postgresql.login import Login
 from dbbackup.db.postgresql.options import selective
-from dbbackup.exceptions import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,3 @@ class Choices:
     def whole(self) -> bool:
         """Return whether everything happens in one transaction."""
         return (self.single_transaction or self.exact) and self.jobs == 1
-
-
-def number_of_jobs(value: Any) -> int:
-    """Return the jobs that a setting asks for; ConfigurationError if it is no number of them."""
-    text = "1" if value is None else str(value)
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigurationError(f"JOBS must be a number from 1 on, not {value!r}.")
-    return int(text)

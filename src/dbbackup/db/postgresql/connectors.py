@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any, BinaryIO, ClassVar
 
 from dbbackup.db.base import BaseCommandDBConnector
 from dbbackup.db.exceptions import RestoreError
 from dbbackup.db.postgresql.blockers import Watcher, new_application
-from dbbackup.db.postgresql.choices import Choices, number_of_jobs
+from dbbackup.db.postgresql.choices import Choices
 from dbbackup.db.postgresql.contents import Contents, check_head, examine, major_of, required_major
 from dbbackup.db.postgresql.dump import DumpReader
 from dbbackup.db.postgresql.dumping import DumpPlan, check_files, plan_dump, table_files
@@ -17,7 +18,7 @@ from dbbackup.db.postgresql.errors import advice, is_transient, last_words
 from dbbackup.db.postgresql.facts import COUNTS
 from dbbackup.db.postgresql.login import Login
 from dbbackup.db.postgresql.names import quote_parameter
-from dbbackup.db.postgresql.options import restore_options
+from dbbackup.db.postgresql.options import number_of_jobs, restore_options
 from dbbackup.db.postgresql.plain import PlainFilter
 from dbbackup.db.postgresql.restoring import Restorer
 from dbbackup.db.postgresql.session import Session
@@ -55,7 +56,7 @@ class _PgConnector(BaseCommandDBConnector):
     admin_password: str | None = None
     role: str | None = None
     """The role to become after the login."""
-    jobs: int = 1
+    jobs: int | None = 1
     """How many connections restore an archive at once."""
     pg_options: str | Sequence[str] | None = None
     """More options for pg_restore."""
@@ -84,7 +85,7 @@ class _PgConnector(BaseCommandDBConnector):
 
     def preflight_dump(self) -> Sequence[str]:
         """Return warnings; raise an error with every reason why pg_dump would fail."""
-        with self._session("dump") as session:
+        with closing(self._session("dump")) as session:
             self._dump_plan = plan_dump(
                 session, self.alias, given=self._given("dump_cmd"), schemas=self.schemas, exclude=self.exclude
             )
@@ -148,12 +149,12 @@ class _PgConnector(BaseCommandDBConnector):
         """Return what should be known; raise RestoreError with all that makes the restore impossible."""
         if self._contents is None:
             return ()
-        with self._session("restore") as session:
+        with closing(self._session("restore")) as session:
             return self._restorer(session, self._contents).preflight()
 
     def _restore_dump(self, dump: BinaryIO) -> None:
         self._disconnect()
-        with self._session("restore") as session:
+        with closing(self._session("restore")) as session:
             contents, self._contents = self._contents, None
             if contents is None:
                 readable = PeekableReader(self._unpiped(dump))
@@ -174,7 +175,7 @@ class _PgConnector(BaseCommandDBConnector):
             copy(output, lambda _: None)
 
     def _restorer(self, session: Session, contents: Contents) -> Restorer:
-        options, jobs = restore_options(self.pg_options)
+        options, jobs = self._options_and_jobs
         restorer = Restorer(
             session,
             self.alias,
@@ -186,7 +187,7 @@ class _PgConnector(BaseCommandDBConnector):
                 schemas=self._wanted_schemas,
                 scope=tuple(self.schemas or self.dump_limits.get("schemas", ())),
                 partial=bool(self.dump_limits.get("schemas")),
-                jobs=jobs or number_of_jobs(self.jobs),
+                jobs=jobs,
                 role=session.role,
                 pg_options=options,
                 restore_cmd=self._restoring("pg_restore"),
@@ -236,7 +237,7 @@ class _PgConnector(BaseCommandDBConnector):
 
     def table_counts(self) -> dict[str, int]:
         """Return the number of rows of each table, as the server's statistics count them."""
-        with self._session("restore") as session:
+        with closing(self._session("restore")) as session:
             counts: dict[str, int] = session.ask({"counts": COUNTS})["counts"]
         return counts
 
@@ -250,8 +251,8 @@ class _PgConnector(BaseCommandDBConnector):
 
     def temporary_bytes(self, dump_size: int) -> int:
         """Return the size of the dump where several jobs read it, else 0."""
-        _, jobs = restore_options(self.pg_options)
-        return dump_size if (jobs or number_of_jobs(self.jobs)) > 1 else 0
+        _, jobs = self._options_and_jobs
+        return dump_size if jobs > 1 else 0
 
     @property
     def restore_by_hand(self) -> str:
@@ -280,6 +281,12 @@ class _PgConnector(BaseCommandDBConnector):
     def is_transient(self, stderr: str) -> bool:
         """Return whether the dump may succeed when it is made again."""
         return is_transient(stderr)
+
+    @property
+    def _options_and_jobs(self) -> tuple[tuple[str, ...], int]:
+        """Return the user's options for pg_restore; jobs that are among them come before JOBS."""
+        options, jobs = restore_options(self.pg_options)
+        return options, jobs or number_of_jobs(1 if self.jobs is None else self.jobs, "JOBS")
 
     @property
     def _is_piped(self) -> bool:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from dbbackup.db.exceptions import RestoreError
 from dbbackup.db.postgresql.archive import Archive, is_archive, read_archive
 from dbbackup.db.postgresql.entries import Entry
-from dbbackup.db.postgresql.extensions import with_definitions
 from dbbackup.db.postgresql.plain import is_plain, leading_entries
 
 _HEAD = 4096
@@ -33,9 +32,7 @@ def examine(peek: Callable[[int], bytes]) -> Contents:
     if is_archive(head):
         archive = read_archive(peek)
         return Contents(archive, archive.entries)
-    beginning = peek(_BEGINNING)
-    entries = tuple(with_definitions(leading_entries(beginning), beginning))
-    return Contents(None, entries, b"\n\\restrict " in b"\n" + head)
+    return Contents(None, tuple(leading_entries(peek(_BEGINNING))), b"\n\\restrict " in b"\n" + head)
 
 
 def check_head(head: bytes) -> None:

@@ -20,4 +20,4 @@ class Entry:
     id: int = 0
     """Its number in an archive; 0 in a plain dump."""
     definition: str = ""
-    """The SQL that makes it; in a plain dump only where it has been looked for."""
+    """The SQL that makes it; in a plain dump only that of an extension."""

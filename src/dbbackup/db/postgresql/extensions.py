@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dbbackup.db.postgresql.entries import Entry
 from dbbackup.db.postgresql.facts import Target
-from dbbackup.db.postgresql.names import quote_name
+from dbbackup.db.postgresql.names import quote_name, unquoted
 from dbbackup.db.postgresql.selection import missing_extensions
 
-_SCHEMA = re.compile(r" WITH SCHEMA (?:\"((?:[^\"]|\"\")+)\"|(\w+));")
+_SCHEMA = re.compile(r" WITH SCHEMA (\"(?:[^\"]|\"\")+\"|\w+);")
 
 
 @dataclass(frozen=True)
@@ -20,18 +20,6 @@ class Step:
 
     do: str
     undo: str
-
-
-def with_definitions(entries: Iterable[Entry], head: bytes) -> Iterator[Entry]:
-    """Yield the entries of a plain dump that begins with ``head``; its extensions get their definitions."""
-    text = head.decode(errors="replace")
-    for entry in entries:
-        if entry.kind == "EXTENSION":
-            names = "|".join(map(re.escape, (entry.name, quote_name(entry.name))))
-            found = re.search(rf"^CREATE EXTENSION IF NOT EXISTS (?:{names})(?: .+)?;$", text, re.MULTILINE)
-            yield replace(entry, definition=found[0] if found else "")
-        else:
-            yield entry
 
 
 def steps(entries: Sequence[Entry], required: Iterable[str], target: Target) -> Iterator[Step]:
@@ -67,7 +55,7 @@ def _make(name: str, definition: str = "") -> Step:
 
 def _schema(extension: Entry) -> str:
     found = _SCHEMA.search(extension.definition)
-    return (found[1] or found[2]).replace('""', '"') if found else ""
+    return unquoted(found[1]) if found else ""
 
 
 def _owner(schema: str, entries: Iterable[Entry], target: Target) -> str:

@@ -90,6 +90,8 @@ TARGET: Mapping[str, str] = {
         "pg_catalog.pg_roles WHERE pg_has_role(oid,"
         " CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END)",
     ),
+    "role_names": _all("rolname", "pg_catalog.pg_roles"),
+    "schemas_of_others": _all("nspname", "pg_catalog.pg_namespace WHERE NOT pg_has_role(nspowner, 'USAGE')"),
     "may_create": "SELECT to_json(has_database_privilege(current_database(), 'CREATE'))",
     "extensions": _all(
         "json_build_array(e.extname, n.nspname, pg_has_role(e.extowner, 'USAGE'))",
@@ -165,6 +167,11 @@ class Target:
     superuser: bool
     may_create: bool
     roles: frozenset[str]
+    """Those that the role may give something to."""
+    role_names: frozenset[str]
+    """All that the server has."""
+    schemas_of_others: frozenset[str]
+    """Those that the role may neither comment on nor grant anything on."""
     schemas: tuple[str, ...]
     tables: tuple[Name, ...]
     foreign_keys: tuple[tuple[Name, Name], ...]
@@ -186,6 +193,8 @@ class Target:
             superuser=said["superuser"],
             may_create=said["may_create"],
             roles=frozenset(said["roles"]),
+            role_names=frozenset(said["role_names"]),
+            schemas_of_others=frozenset(said["schemas_of_others"]),
             schemas=tuple(said["schemas"]),
             tables=tuple(names(said["tables"])),
             foreign_keys=tuple((tuple(one), tuple(other)) for one, other in said["foreign_keys"]),

@@ -9,7 +9,7 @@ from dbbackup.db.exceptions import RestoreError
 from dbbackup.db.postgresql.choices import Choices
 from dbbackup.db.postgresql.contents import Contents, required_major
 from dbbackup.db.postgresql.entries import Entry
-from dbbackup.db.postgresql.facts import Target, names, written
+from dbbackup.db.postgresql.facts import names, written
 from dbbackup.db.postgresql.names import listed
 from dbbackup.db.postgresql.selection import (
     Selection,
@@ -24,14 +24,7 @@ from dbbackup.db.postgresql.selection import (
 )
 from dbbackup.db.postgresql.tools import Tool, package_of
 
-# pg_dump and pg_restore from here on set transaction_timeout, which older servers do not know.
-_SETS_TRANSACTION_TIMEOUT = 17
 _WITHOUT_PRIVILEGES = frozenset({"--no-privileges", "--no-acl", "-x"})
-
-
-def speaks_past(pg_restore: Tool | None, target: Target) -> bool:
-    """Return whether pg_restore says something to the server that it would not understand."""
-    return pg_restore is not None and target.major < _SETS_TRANSACTION_TIMEOUT <= pg_restore.major
 
 
 def check(
@@ -149,7 +142,7 @@ class _Preflight:
     def _missing_roles(self) -> Iterator[str]:
         if foreign_owners(self.entries, self.target) or _WITHOUT_PRIVILEGES & {*self.choices.pg_options}:
             return
-        if absent := sorted(grantees(self.entries) - {*self.said["role_names"]}):
+        if absent := sorted(grantees(self.entries) - self.target.role_names):
             yield (
                 f"the backup grants something to {listed(absent)}, and the server has no such role: create it, or "
                 "leave the privileges out with --pg-options=--no-privileges"

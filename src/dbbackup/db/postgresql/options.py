@@ -40,12 +40,20 @@ def restore_options(text: str | Sequence[str] | None) -> tuple[tuple[str, ...], 
     kept: list[str] = []
     for name, value, written in _options(args):
         if name == _JOBS:
-            jobs = _count(value)
+            jobs = number_of_jobs(value, "pg_restore's --jobs")
         elif name in _RESERVED.values():
             raise ConfigurationError(f"pg_restore's --{name} is not to be given: DBBackup says where and what.")
         else:
             kept += written
     return tuple(kept), jobs
+
+
+def number_of_jobs(value: object, name: str) -> int:
+    """Return the jobs that something called ``name`` asks for; ConfigurationError if it is no number of them."""
+    text = str(value)
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigurationError(f"{name} must be a number from 1 on, not {value!r}.")
+    return int(text)
 
 
 def selective(args: Sequence[str]) -> list[str]:
@@ -87,9 +95,3 @@ def _full_name(name: str) -> str:
     """Return the option that is meant: any beginning of its name will do that no other has."""
     known = (*_RESERVED.values(), *_LONG_VALUED)
     return name if name in known else next((full for full in known if name and full.startswith(name)), name)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigurationError(f"pg_restore's --jobs must be a number from 1 on, not {text!r}.")
-    return int(text)

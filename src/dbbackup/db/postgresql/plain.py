@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import BinaryIO
 
 from dbbackup.db.exceptions import RestoreError
@@ -130,10 +131,13 @@ def is_plain(head: bytes) -> bool:
 
 
 def leading_entries(head: bytes) -> list[Entry]:
-    """Return the entries that the first bytes of a dump name; it may be cut anywhere behind ``head``."""
+    """Return the entries that the first bytes of a dump name; it may be cut anywhere behind ``head``.
+
+    The extensions among them have their definitions.
+    """
     # A line without its newline may be half of one.
     lexer = Lexer(io.BytesIO(head[: head.rfind(b"\n") + 1]))
-    entries = []
+    entries: list[Entry] = []
     position = 0
     # Where ``head`` ends in the middle of something, no further entry is to be found.
     with suppress(RestoreError):
@@ -142,6 +146,8 @@ def leading_entries(head: bytes) -> list[Entry]:
             text = bytes(lexer.data[position:end])
             if part is Part.COMMENT and (entry := _header(text)):
                 entries.append(entry)
+            if part is Part.STATEMENT and entries and entries[-1].kind == "EXTENSION":
+                entries[-1] = replace(entries[-1], definition=text.decode(errors="surrogateescape"))
             if part is Part.STATEMENT and is_copy(text):
                 end = _behind_rows(lexer, end)
             position = end

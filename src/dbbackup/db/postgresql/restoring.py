@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cached_property
-from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from dbbackup.db.exceptions import CommandConnectorError, DatabaseLockedError, RestoreError
 from dbbackup.db.postgresql.blockers import Watcher, new_application
 from dbbackup.db.postgresql.choices import Choices
-from dbbackup.db.postgresql.contents import Contents, required_major
+from dbbackup.db.postgresql.contents import Contents
 from dbbackup.db.postgresql.exact import empty_schemas, removals
 from dbbackup.db.postgresql.extensions import Step, missing_beside, steps
 from dbbackup.db.postgresql.facts import TARGET, Name, Target, written
 from dbbackup.db.postgresql.names import quote_name
-from dbbackup.db.postgresql.obstacles import check, speaks_past
+from dbbackup.db.postgresql.obstacles import check
+from dbbackup.db.postgresql.pg_restore import Feed, PgRestore
 from dbbackup.db.postgresql.plain import PlainFilter
-from dbbackup.db.postgresql.selection import OWNERS, Selection, foreign_owners, leftovers, tables_in
+from dbbackup.db.postgresql.selection import Selection, leftovers, makes_schema, tables_in
 from dbbackup.db.postgresql.session import NO_LIMITS, Session
 from dbbackup.db.postgresql.statements import Statements
-from dbbackup.db.postgresql.tools import Tool, find_tool
-from dbbackup.exceptions import DBBackupError, StreamError
-from dbbackup.streams import IteratorReader, chunks, copy
-
-
-class Feed(Protocol):
-    """Runs the program that restores, between what RESTORE_PREFIX and RESTORE_SUFFIX say."""
-
-    def __call__(
-        self, args: Sequence[str], dump: BinaryIO | None, env: Mapping[str, str], *, whole_input: bool
-    ) -> None:
-        """Run it to its end; without ``whole_input`` it may leave some of the dump."""
+from dbbackup.db.postgresql.tools import Tool
+from dbbackup.exceptions import DBBackupError
+from dbbackup.streams import IteratorReader, chunks
 
 
 class Restorer:
@@ -47,27 +36,37 @@ class Restorer:
         self._contents = contents
         self._choices = choices
         self._application = new_application()
+        self._pg_restore: PgRestore | None = None
         self._look()
 
     def _look(self) -> None:
         """Ask the server what it has; everything after that goes by the last answer."""
         choices = self._choices
-        self._said = self._session.ask({**TARGET, **OWNERS, **(removals(choices.scope) if choices.exact else {})})
+        self._said = self._session.ask({**TARGET, **(removals(choices.scope) if choices.exact else {})})
         self._target = Target.from_answers(self._said)
         crowded = set()
         if self._contents.archive and not choices.exact:
             others = leftovers(self._target, tables_in(self._contents.entries), ())
             crowded = {schema for schema, _ in others}
-        self._selection = Selection(
-            self._target, choices.schemas, frozenset(self._said["schemas_of_others"]), frozenset(crowded)
-        )
+        self._selection = Selection(self._target, choices.schemas, frozenset(crowded))
         self._entries = [entry for entry in self._contents.entries if self._selection.wants(entry)]
+        if archive := self._contents.archive:
+            self._pg_restore = PgRestore(
+                self._session,
+                archive,
+                self._entries,
+                choices=choices,
+                target=self._target,
+                application=self._application,
+            )
 
     @property
     def tools(self) -> dict[str, Tool]:
         """Return the programs that the restore takes, by their names."""
-        found = {"pg_restore": self._pg_restore, "psql": self._session.psql}
-        return {name: tool for name, tool in found.items() if tool is not None}
+        tools = {"psql": self._session.psql}
+        if self._pg_restore:
+            tools["pg_restore"] = self._pg_restore.tool
+        return tools
 
     def preflight(self) -> list[str]:
         """Return what should be known before the restore; raise RestoreError with all that makes it impossible."""
@@ -84,43 +83,14 @@ class Restorer:
     def run(self, dump: BinaryIO, feed: Feed, notify: Callable[[str], None]) -> None:
         """Restore; raise the program's error with the state that it leaves, or DatabaseLockedError."""
         with self._watched(notify), self._extensions_made():
-            if self._contents.archive is None:
+            if self._pg_restore is None:
                 self._run_sql(dump, feed, notify)
             elif self._choices.jobs > 1:
-                self._run_parallel(dump, feed)
+                self._pg_restore.restore_parallel(dump, feed)
             elif self._choices.exact or self._beyond_pg_restore:
-                args = [self._pg_restore_path, "--file=-", *self._pg_restore_args(drop=self._choices.drop)]
-                self._run_sql(self._session.start(args, dump), feed, notify)
+                self._run_sql(self._pg_restore.as_sql(dump), feed, notify)
             else:
-                how = "--single-transaction" if self._choices.single_transaction else "--exit-on-error"
-                args = [how, *self._connection, *self._pg_restore_args(drop=self._choices.drop)]
-                feed([self._pg_restore_path, *args], dump, self._session.environment(), whole_input=not self._list)
-
-    def _run_parallel(self, dump: BinaryIO, feed: Feed) -> None:
-        """Restore from a file, because the workers all read it."""
-        path = self._spooled(dump)
-        # An exact restore with workers is one into an empty database, where nothing is to be dropped.
-        drop = self._choices.drop and not self._choices.exact
-        args = [f"--jobs={self._choices.jobs}", "--exit-on-error", *self._connection, *self._pg_restore_args(drop=drop)]
-        feed([self._pg_restore_path, *args, str(path)], None, self._session.environment(), whole_input=True)
-
-    def _spooled(self, dump: BinaryIO) -> Path:
-        path = self._session.folder / "dump"
-
-        def write(chunk: bytes) -> None:
-            view = memoryview(chunk)
-            try:
-                while view:
-                    view = view[file.write(view) :]
-            except OSError as exc:
-                raise StreamError(
-                    f"Cannot write the dump to {path.parent}, where {self._choices.jobs} jobs read it: "
-                    f"{exc.strerror or exc}. Make room there, or set DBBACKUP_TMP_DIR to another folder."
-                ) from exc
-
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
-            copy(dump, write)
-        return path
+                self._pg_restore.restore(dump, feed)
 
     def _run_sql(self, sql: BinaryIO, feed: Feed, notify: Callable[[str], None]) -> None:
         """Feed SQL to psql, all of it in one transaction that only a dump read to its end commits."""
@@ -182,14 +152,14 @@ class Restorer:
     @property
     def _beyond_pg_restore(self) -> list[str]:
         """Return why an archive must become SQL first: what pg_restore alone cannot do."""
-        if self._contents.archive is None:
+        if self._pg_restore is None:
             return []
         inherited = {(schema, f"{table} {key}") for schema, table, key in self._target.inherited_keys}
         keys = {(entry.schema, entry.name) for entry in self._entries if entry.kind == "CONSTRAINT"}
         drops = self._choices.drop and not self._choices.exact
         reasons = {
-            f"pg_restore {self._pg_restore} sets what a server of version {self._target.version} does not know": (
-                speaks_past(self._pg_restore, self._target)
+            f"pg_restore {self._pg_restore.tool} sets what a server of version {self._target.version} does not know": (
+                self._pg_restore.speaks_past_server
             ),
             "keys of partitioned tables are dropped in another order": drops and not inherited.isdisjoint(keys),
             "rows of an extension's tables are replaced": bool(self._rows_of_extensions()),
@@ -200,59 +170,9 @@ class Restorer:
     @property
     def _lacks_public(self) -> bool:
         """Return whether the schema public is gone, which a dump of a whole database does not make."""
-        made = any(
-            entry.kind == "SCHEMA"
-            and entry.name == "public"
-            and "CREATE SCHEMA" in (entry.definition or "CREATE SCHEMA")
-            for entry in self._entries
-        )
+        made = any(entry.name == "public" and makes_schema(entry) for entry in self._entries)
         needed = any(entry.schema == "public" for entry in self._entries)
         return needed and not made and "public" not in self._target.schemas
-
-    @cached_property
-    def _pg_restore(self) -> Tool | None:
-        """Return the program for an archive: new enough to read it, and of the server's version where there is one."""
-        if self._contents.archive is None:
-            return None
-        required = required_major(self._contents.archive)
-        return find_tool(
-            "pg_restore",
-            self._choices.restore_cmd,
-            # The lowest that will do is the nearest to the server.
-            wanted=max(self._target.major, required),
-            at_least=required,
-            path=self._session.path,
-        )
-
-    @property
-    def _pg_restore_path(self) -> str:
-        assert self._pg_restore is not None
-        return self._pg_restore.path
-
-    @property
-    def _connection(self) -> list[str]:
-        return self._session.login.connection(self._application)
-
-    def _pg_restore_args(self, *, drop: bool) -> list[str]:
-        args = ["--clean", "--if-exists"] if drop and not self._choices.exact else []
-        if foreign_owners(self._entries, self._target):
-            args += ["--no-owner", "--no-privileges"]
-        if self._choices.role:
-            args.append(f"--role={self._choices.role}")
-        if self._list:
-            args.append(f"--use-list={self._list}")
-        # What is chosen by a name that nothing has is a mistake, not nothing.
-        strict = ["--strict-names"] if self._choices.selective else []
-        return [*args, *strict, *self._choices.pg_options]
-
-    @cached_property
-    def _list(self) -> str:
-        """Return the path of a list of the entries that are wanted, empty when all are."""
-        if len(self._entries) == len(self._contents.entries):
-            return ""
-        path = self._session.folder / "entries"
-        path.write_text("".join(f"{entry.id};\n" for entry in self._entries))
-        return str(path)
 
     @contextmanager
     def _extensions_made(self) -> Iterator[None]:
@@ -284,8 +204,8 @@ class Restorer:
             admin=self._choices.admin,
             terminate=self._choices.terminate,
         )
-        watcher.start()
         try:
+            watcher.start()
             yield
             watcher.wait_for_end()
         except (DBBackupError, OSError) as exc:

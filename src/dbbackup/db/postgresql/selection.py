@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dbbackup.db.postgresql.entries import Entry
@@ -17,13 +17,6 @@ PRIVILEGES = frozenset({"ACL", "DEFAULT ACL"})
 _FUNCTIONS = frozenset({"FUNCTION", "PROCEDURE", "AGGREGATE"})
 _TYPES = frozenset({"TYPE", "DOMAIN", "SHELL TYPE"})
 
-OWNERS: Mapping[str, str] = {
-    "schemas_of_others": "SELECT coalesce(json_agg(nspname), '[]') FROM pg_catalog.pg_namespace"
-    " WHERE NOT pg_has_role(nspowner, 'USAGE')",
-    "role_names": "SELECT coalesce(json_agg(rolname), '[]') FROM pg_catalog.pg_roles",
-}
-"""Asked before a restore, beside facts.TARGET."""
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -36,8 +29,6 @@ class Selection:
     target: Target
     schemas: tuple[str, ...] = ()
     """Only these; empty for all."""
-    schemas_of_others: frozenset[str] = frozenset()
-    """Those that the role may neither comment on nor grant anything on."""
     crowded: frozenset[str] = frozenset()
     """Schemas that hold tables which the dump has not, and which stay."""
 
@@ -50,7 +41,7 @@ class Selection:
         if entry.kind == "COMMENT" and entry.name.startswith("EXTENSION "):
             return self._may_comment(entry.name.removeprefix("EXTENSION "))
         if entry.kind == "SCHEMA":
-            return not self.keeps_schema(entry.name) or "CREATE SCHEMA" not in (entry.definition or "CREATE SCHEMA")
+            return not self.keeps_schema(entry.name) or not makes_schema(entry)
         found = self.configuration(entry)
         return found is None or found.writable
 
@@ -70,7 +61,7 @@ class Selection:
     def _may_change_schema(self, entry: Entry) -> bool:
         """Return whether an entry is of no schema itself, or of one that is made anew or belongs to the role."""
         schema = _schema_itself(entry)
-        return schema is None or not self.keeps_schema(schema) or schema not in self.schemas_of_others
+        return schema is None or not self.keeps_schema(schema) or schema not in self.target.schemas_of_others
 
     def _may_comment(self, extension: str) -> bool:
         found = self.target.extensions.get(extension)
@@ -85,6 +76,11 @@ def _schema_itself(entry: Entry) -> str | None:
         return entry.name
     kind, _, name = entry.name.partition(" ")
     return name if kind == "SCHEMA" and entry.kind in {"COMMENT", "ACL"} else None
+
+
+def makes_schema(entry: Entry) -> bool:
+    """Return whether an entry makes a schema; that of public may only say who owns it."""
+    return entry.kind == "SCHEMA" and "CREATE SCHEMA" in (entry.definition or "CREATE SCHEMA")
 
 
 def tables_in(entries: Iterable[Entry]) -> set[Name]:

@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from dbbackup.db.exceptions import ConnectorError
 from dbbackup.db.postgresql.login import Login
@@ -45,17 +44,6 @@ class Session:
         self._psql_cmd = psql_cmd
         self._psql: Tool | None = None
         self._workspace = Workspace(directory)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Remove the temporary files."""
