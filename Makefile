@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SIZE ?= 100m
+# Each worker has servers of its own, which a machine of many cores need not have as often.
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 .DELETE_ON_ERROR:
 .PHONY: help quickstart test test-programs lint docs bench clean
@@ -20,8 +22,8 @@ quickstart: .venv-example/.installed
 
 # The tests on other Pythons come last and end with pytest's own last line.
 test: lint test-programs
-	$(BIN)/python -X dev -m pytest --cov --cov-report=term-missing
-	@scripts/test-other-pythons $(BIN)/python
+	$(BIN)/python -X dev -m pytest $(PARALLEL) --cov --cov-report=term-missing
+	@scripts/test-other-pythons $(BIN)/python $(PARALLEL)
 
 test-programs:
 	@scripts/install-test-programs

@@ -8,12 +8,11 @@ import tempfile
 from pathlib import Path
 
 # Made and removed by the test run alone: mypy and child processes (manage.py commands) read this
-# file too, and the children must find the same folder.
-ROOT = Path(
-    os.environ.setdefault(
-        "DBBACKUP_TEST_ROOT", str(Path(tempfile.gettempdir()) / f"dbbackup-tests-{secrets.token_hex(4)}")
-    )
+# file too, and the children must find the same folder. Each worker of a run has one of its own.
+_RUN = os.environ.setdefault(
+    "DBBACKUP_TEST_ROOT", str(Path(tempfile.gettempdir()) / f"dbbackup-tests-{secrets.token_hex(4)}")
 )
+ROOT = Path(_RUN + os.environ.get("PYTEST_XDIST_WORKER", ""))
 
 SECRET_KEY = "a key for the tests"
 USE_TZ = True

@@ -129,6 +129,7 @@ connector.restore_dump(open(sys.argv[4], 'rb'))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("journal", ["delete", "wal"])
 @pytest.mark.parametrize("cls", [SqliteBackupConnector, SqliteConnector])
 def test_killed_restore_leaves_the_old_or_the_new_database(
