@@ -1,4 +1,4 @@
-"""Measure every contender in turn, several times over, and print the medians."""
+"""Measure every contender in turn, once its memory and several times its speed, and print peaks and medians."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ def main() -> None:
         ENGINES[args.engine](Path(folder)) as engine,
     ):
         field = [c for c in contenders(engine, sys.executable, theirs) if args.only in c.name]
+        if not field:
+            raise SystemExit(f"Nothing that is measured has {args.only!r} in its name.")
         results, idle = _measure(field, engine, Path(folder), args)
         version = engine.version
     facts = {
@@ -56,7 +58,7 @@ def main() -> None:
         "idle_seconds": idle.seconds,
     }
     text = table(results)
-    text += f"\n\nAn idle `manage.py check` takes {idle.seconds:.2f} s and {idle.peak_memory / MIB:.0f} MiB. "
+    text += f"\n\nAn idle `manage.py check` takes {idle.seconds:.2f} s and {(idle.peak_memory or 0) / MIB:.0f} MiB. "
     text += json.dumps(facts)
     RESULTS.mkdir(exist_ok=True)
     stem = RESULTS / f"{time.strftime('%Y-%m-%d-%H%M%S')}-{args.engine}-{args.size}"
@@ -103,15 +105,16 @@ def _measure(
     places = Places(folder / "storage", folder / "temporary", folder / "identity", str(key.to_public()))
     results = [Result(contender) for contender in field]
     # Interleaved, so that whatever else slows the machine slows everyone.
-    for number in range(args.repeats):
+    for number in range(args.repeats + 1):
         for result in results:
             if result.problem:
                 continue
-            print(f"{number + 1}/{args.repeats}  {result.contender.name}", flush=True)
-            _run_once(result, engine, places, expected, args.timeout)
+            what = f"{number}/{args.repeats}" if number else "memory"
+            print(f"{what}  {result.contender.name}", flush=True)
+            _run_once(result, engine, places, expected, args.timeout, watch=not number)
     _empty(places)
     idle = measure.run(
-        [sys.executable, "-m", "django", "check"], temporary=places.temporary, timeout=args.timeout,
+        [sys.executable, "-m", "django", "check"], temporary=places.temporary, timeout=args.timeout, watch=True,
         env=field[0].environment(engine, "source", places),
     )  # fmt: skip
     if idle.problem:
@@ -119,19 +122,19 @@ def _measure(
     return results, idle
 
 
-def _run_once(result: Result, engine: Engine, places: Places, expected: str, timeout: float) -> None:
+def _run_once(result: Result, engine: Engine, places: Places, expected: str, timeout: float, *, watch: bool) -> None:
     _empty(places)
     engine.reset()
     contender = result.contender
     backup, restore = contender.commands(engine, places)
     env = contender.environment(engine, "source", places)
-    done = measure.run(backup, env=env, temporary=places.temporary, timeout=timeout)
+    done = measure.run(backup, env=env, temporary=places.temporary, timeout=timeout, watch=watch)
     result.backups.append(done)
     if done.problem:
         return
     result.stored = sum(path.stat().st_size for path in places.storage.iterdir())
     env = contender.environment(engine, "target", places)
-    done = measure.run(restore, env=env, temporary=places.temporary, timeout=timeout)
+    done = measure.run(restore, env=env, temporary=places.temporary, timeout=timeout, watch=watch)
     if not done.problem and engine.digest("target") != expected:
         done = replace(done, problem="database differs")
     result.restores.append(done)

@@ -29,16 +29,19 @@ class Measurement:
     seconds: float
     cpu: float
     """Seconds of processor that the process and its descendants took, those of a server not among them."""
-    peak_memory: int
-    """Resident bytes of the process and all its descendants, taken together."""
-    peak_disk: int
-    """Bytes of temporary files, those without a name among them."""
+    peak_memory: int | None
+    """Resident bytes of the process and all its descendants, taken together; None if nobody watched."""
+    peak_disk: int | None
+    """Bytes of temporary files, those without a name among them; None if nobody watched."""
     problem: str = ""
     """Why the run does not count."""
 
 
-def run(args: Sequence[str], *, env: Mapping[str, str], temporary: Path, timeout: float) -> Measurement:
-    """Run a command to its end and return what it took; ``temporary`` is its TMPDIR."""
+def run(args: Sequence[str], *, env: Mapping[str, str], temporary: Path, timeout: float, watch: bool) -> Measurement:
+    """Run a command to its end and return what it took; ``temporary`` is its TMPDIR.
+
+    To ``watch`` takes time from what is measured: memory and disk are one run's, seconds another's.
+    """
     log = temporary.with_suffix(".log")
     with log.open("wb") as output:
         began, worked = time.perf_counter(), _cpu()
@@ -46,7 +49,7 @@ def run(args: Sequence[str], *, env: Mapping[str, str], temporary: Path, timeout
             args, env={**os.environ, **env, "TMPDIR": str(temporary)}, stdin=subprocess.DEVNULL,
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         ) as process:  # fmt: skip
-            watcher = _Watcher(process.pid, temporary)
+            watcher = _Watcher(process.pid, temporary) if watch else None
             try:
                 status = process.wait(timeout)
                 problem = f"exit status {status}" if status else ""
@@ -55,12 +58,14 @@ def run(args: Sequence[str], *, env: Mapping[str, str], temporary: Path, timeout
                 os.killpg(process.pid, signal.SIGKILL)
                 problem = f"more than {timeout:g} s"
             finally:
-                watcher.stop()
+                if watcher:
+                    watcher.stop()
         seconds, cpu = time.perf_counter() - began, _cpu() - worked
     if problem:
         lines = log.read_text(errors="replace").splitlines()
         problem += f": {lines[-1]}" if lines else ""
-    return Measurement(seconds, cpu, watcher.memory, watcher.disk, problem)
+    memory, disk = (watcher.memory, watcher.disk) if watcher else (None, None)
+    return Measurement(seconds, cpu, memory, disk, problem)
 
 
 def _cpu() -> float:

@@ -39,7 +39,7 @@ class Result:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Return a Markdown table of medians, each time with its ratio to the chain built by hand.
+    """Return a Markdown table of medians, each time with its ratio to the chain built by hand, and of peaks.
 
     A ratio is given only when every run of both succeeded and brought the same database back.
     """
@@ -66,11 +66,15 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _cells(runs: Sequence[Measurement], hand: Sequence[Measurement]) -> list[str]:
-    seconds = median(run.seconds for run in runs)
+    seconds = _seconds(runs)
     return [
         f"{seconds:.2f} s",
-        f"{seconds / median(run.seconds for run in hand):.2f}" if hand else "",
-        f"{median(run.cpu for run in runs):.2f} s",
-        f"{median(run.peak_memory for run in runs) / MIB:.0f} MiB",
-        f"{median(run.peak_disk for run in runs) / MIB:.0f} MiB",
+        f"{seconds / _seconds(hand):.2f}" if hand else "",
+        f"{median(run.cpu for run in runs if run.peak_memory is None):.2f} s",
+        f"{max(run.peak_memory or 0 for run in runs) / MIB:.0f} MiB",
+        f"{max(run.peak_disk or 0 for run in runs) / MIB:.0f} MiB",
     ]
+
+
+def _seconds(runs: Sequence[Measurement]) -> float:
+    return median(run.seconds for run in runs if run.peak_memory is None)
