@@ -181,7 +181,8 @@ def test_a_codec_that_refuses_leaves_nothing_open() -> None:
 def test_cancelling_a_chain_reaches_through_a_codec_that_knows_nothing_of_it() -> None:
     chain = encode_all(ProgramReader(["sleep", "1000"]), [SlowCodec()])
     # The program is waited for in another thread, which only a signal to it can end.
-    ProgramReader(["cat"], source=chain).close()
+    with ProgramReader(["sh", "-c", "echo ready; exec cat"], source=chain) as reader:
+        assert reader.readline() == b"ready\n"
     assert chain.closed
 
 

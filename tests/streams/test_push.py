@@ -88,29 +88,42 @@ def test_a_producer_that_ignores_the_refusal_does_not_make_a_good_end() -> None:
     started = threading.Event()
 
     def produce(writer: BinaryIO) -> None:
+        writer.write(bytes(CHUNK_SIZE))
         started.wait()
         writer.write(b"lost")
 
     with PushReader(produce) as reader:
+        reader.read(1)
         reader.cancel()
         started.set()
         with pytest.raises(BrokenPipeError):
             reader.read()
 
 
+def begun(source: BinaryIO) -> PushReader:
+    """Return a reader whose producer copies from a source."""
+
+    def produce(writer: BinaryIO) -> None:
+        writer.write(bytes(CHUNK_SIZE))
+        copy(source, writer.write)
+
+    reader = PushReader(produce, source)
+    reader.read(1)
+    return reader
+
+
 def test_close_ends_a_source_that_keeps_the_producer_waiting() -> None:
     source = ProgramReader(["sleep", "1000"])
-    reader = PushReader(lambda writer: copy(source, writer.write), source)
+    reader = begun(source)
     reader.close()
     assert source.closed
 
 
 def test_close_forces_a_source_that_does_not_want_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("program", "push"):
-        monkeypatch.setattr(f"dbbackup.streams.{module}.GRACE", 0.2)
+    monkeypatch.setattr("dbbackup.streams.program.GRACE", 0.2)
     source = ProgramReader(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"])
     assert source.read(6) == b"ready\n"
-    reader = PushReader(lambda writer: copy(source, writer.write), source)
+    reader = begun(source)
     reader.close()
     assert source.closed
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from dbbackup.exceptions import ProgramError
 from dbbackup.streams.base import CHUNK_SIZE, StreamReader, chunks
-from dbbackup.streams.program import Feeder, Program
+from dbbackup.streams.program import Feeder, Program, end_thread
 
 _STDERR_SIZE = 64 * 1024
 _STDERR_LINES = 3
@@ -142,7 +142,8 @@ class ProgramReader(StreamReader):
         self._program.stop()
         self._program.close_input()
         if self._feeder is not None:
-            self._feeder.end()
+            self._feeder.abandon()
+            end_thread(self._feeder, self._source)
         self._program.close()
         super()._release()
 

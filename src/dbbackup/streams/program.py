@@ -176,16 +176,6 @@ class Feeder(threading.Thread):
         self._abandoned = True
         cancel(self._source)
 
-    def end(self) -> None:
-        """Let the source go, and return once nothing here reads it any more."""
-        self.abandon()
-        # An interrupted start() may leave it without a beginning; if that comes yet, the source is not touched.
-        with suppress(RuntimeError):
-            self.join(GRACE)
-        if self.is_alive():
-            cancel(self._source, force=True)
-            self.join()
-
     def _write(self, chunk: bytes) -> bool:
         rest = memoryview(chunk)
         while rest:
@@ -195,6 +185,16 @@ class Feeder(threading.Thread):
                 self.refused = True
                 return False
         return True
+
+
+def end_thread(thread: threading.Thread, source: BinaryIO | None) -> None:
+    """Wait for a thread that has been told to end; after GRACE seconds what it reads from has no choice."""
+    # An interrupted start() may have left it without a beginning. If that comes yet, it finds that it is not wanted.
+    with suppress(RuntimeError):
+        thread.join(GRACE)
+    if thread.is_alive():
+        cancel(source, force=True)
+        thread.join()
 
 
 def _pipe() -> tuple[FileIO, FileIO]:

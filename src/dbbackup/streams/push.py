@@ -6,11 +6,10 @@ import io
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from dbbackup.streams.base import CHUNK_SIZE, StreamReader, cancel
-from dbbackup.streams.program import GRACE
+from dbbackup.streams.base import CHUNK_SIZE, StreamReader
+from dbbackup.streams.program import end_thread
 
 # Chunks between the two threads: one ready while one is being made keeps both busy.
 _READY = 2
@@ -28,21 +27,21 @@ else:
 class PushReader(StreamReader):
     """Run ``produce(writer)`` in a thread and read what it writes, a few MiB at most ahead of the reader.
 
-    The first read begins. What ``produce`` raises is raised instead of the end. After an early close every write raises
-    BrokenPipeError, and close() waits until ``produce`` has returned. ``source`` is what it reads from, if
-    anything: it is cancelled when it must end early, and closed with this reader.
+    The thread starts at the first read. What ``produce`` raises is raised instead of the end. After an early
+    close every write raises BrokenPipeError, and close() waits until ``produce`` has returned. ``source`` is what
+    it reads from, if anything: it is cancelled when it must end early, and closed with this reader.
     """
 
     def __init__(self, produce: Callable[[BinaryIO], object], source: BinaryIO | None = None) -> None:
+        self._produce = produce
         self._writer = _ChunkWriter()
-        self._producer = _Producer(produce, self._writer)
-        self._has_begun = False
+        self._producer: _Producer | None = None
         super().__init__(source)
 
     def _next_chunk(self) -> bytes:
-        if not self._has_begun:
+        if self._producer is None:
             # Not before: an interrupt of the constructor would leave a thread that nobody can end.
-            self._has_begun = True
+            self._producer = _Producer(self._produce, self._writer)
             self._producer.start()
         if chunk := self._writer.take():
             return chunk
@@ -58,12 +57,8 @@ class PushReader(StreamReader):
 
     def _release(self) -> None:
         self.cancel()
-        # An interrupted start() may leave it without a beginning; if that comes yet, nothing is produced.
-        with suppress(RuntimeError):
-            self._producer.join(GRACE)
-        if self._producer.is_alive():
-            cancel(self._source, force=True)
-            self._producer.join()
+        if self._producer is not None:
+            end_thread(self._producer, self._source)
         super()._release()
 
 

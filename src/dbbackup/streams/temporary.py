@@ -9,7 +9,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -41,8 +41,6 @@ class Workspace:
             try:
                 _remove(self.path)
             finally:
-                # Once more, for the interrupt that fell upon it.
-                shutil.rmtree(self.path, ignore_errors=True)
                 os.close(self._lock)
                 self._lock = -1
 
@@ -130,28 +128,26 @@ def _locked(folder: Path) -> int | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except FileNotFoundError:
         return None
-    try:
+    with ExitStack() as undo, suppress(BlockingIOError):
+        undo.callback(os.close, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if path.exists():
+            undo.pop_all()
             return descriptor
-    except BlockingIOError:
-        pass
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
     return None
 
 
 def _remove(folder: Path) -> None:
     # The lock goes last: whatever interrupts this leaves a folder that the next run knows for a dead one's.
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
-        elif entry.name != _LOCK:
-            with suppress(OSError):
-                entry.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != _LOCK:
+                with suppress(OSError):
+                    entry.unlink()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_if_stale(folder: Path) -> None:
