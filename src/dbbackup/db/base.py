@@ -249,12 +249,7 @@ class BaseCommandDBConnector(BaseDBConnector):
         command = self._with_shell(args, self.dump_prefix, self.dump_suffix)
         return self._start("dump", command, {**self.dump_env, **(env or {})})
 
-    def restore_stream(
-        self,
-        args: Sequence[str],
-        dump: BinaryIO,
-        env: Mapping[str, str] | None = None,
-    ) -> None:
+    def restore_stream(self, args: Sequence[str], dump: BinaryIO, env: Mapping[str, str] | None = None) -> None:
         """Run the restore command with these arguments and feed it the dump."""
         command = self._with_shell(args, self.restore_prefix, self.restore_suffix)
         with self._start("restore", command, {**self.restore_env, **(env or {})}, dump) as output:

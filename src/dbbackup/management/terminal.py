@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -65,10 +66,10 @@ class Terminal:
             self.stop()
             self._stderr.write(text)
 
-    def detail(self, text: str) -> None:
-        """Print what only those want to know who ask for more (-v 2)."""
-        if text and self.verbosity > 1:
-            self.note(text)
+    def tools(self, versions: Mapping[str, str]) -> None:
+        """Print the programs that do the work, for those who ask for more (-v 2)."""
+        if versions and self.verbosity > 1:
+            self.note("\n".join(f"{tool} {found}" for tool, found in versions.items()))
 
     def warning(self, text: str) -> None:
         """Print what somebody should look at, unless all but errors is unwanted."""

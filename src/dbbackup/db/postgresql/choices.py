@@ -37,6 +37,11 @@ class Choices:
         return selective(self.pg_options)
 
     @property
+    def drops(self) -> bool:
+        """Return whether each object of the dump is dropped first; ``exact`` takes out everything before."""
+        return self.drop and not self.exact
+
+    @property
     def whole(self) -> bool:
         """Return whether everything happens in one transaction."""
         return (self.single_transaction or self.exact) and self.jobs == 1

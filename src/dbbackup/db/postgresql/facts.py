@@ -117,6 +117,9 @@ TARGET: Mapping[str, str] = {
 }
 """Asked before a restore."""
 
+TRANSACTION_TIMEOUT_SINCE = 17
+"""The version that came with the setting transaction_timeout, which pg_dump and pg_restore set from then on."""
+
 COUNTS = (
     "SELECT coalesce(json_object_agg(CASE schemaname WHEN 'public' THEN relname"
     " ELSE schemaname || '.' || relname END, n_live_tup), '{}') FROM pg_catalog.pg_stat_user_tables"

@@ -81,7 +81,7 @@ class _Preflight:
         yield from self._extensions()
         if self.choices.exact:
             yield from self._beyond_scope()
-        elif self.archive and self.choices.drop:
+        elif self.archive and self.choices.drops:
             yield from self._foreign_keys()
 
     def warnings(self) -> Iterator[str]:

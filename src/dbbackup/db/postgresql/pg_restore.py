@@ -12,15 +12,12 @@ from dbbackup.db.postgresql.archive import Archive
 from dbbackup.db.postgresql.choices import Choices
 from dbbackup.db.postgresql.contents import required_major
 from dbbackup.db.postgresql.entries import Entry
-from dbbackup.db.postgresql.facts import Target
+from dbbackup.db.postgresql.facts import TRANSACTION_TIMEOUT_SINCE, Target
 from dbbackup.db.postgresql.selection import foreign_owners
 from dbbackup.db.postgresql.session import Session
 from dbbackup.db.postgresql.tools import Tool, find_tool
 from dbbackup.exceptions import StreamError
 from dbbackup.streams import copy
-
-# pg_restore from here on sets transaction_timeout, which older servers do not know.
-_SETS_TRANSACTION_TIMEOUT = 17
 
 
 class Feed(Protocol):
@@ -69,7 +66,7 @@ class PgRestore:
     @property
     def speaks_past_server(self) -> bool:
         """Return whether the program says something to the server that it would not understand."""
-        return self._target.major < _SETS_TRANSACTION_TIMEOUT <= self.tool.major
+        return self._target.major < TRANSACTION_TIMEOUT_SINCE <= self.tool.major
 
     def restore(self, dump: BinaryIO, feed: Feed) -> None:
         """Restore as the dump comes, over one connection."""
@@ -92,8 +89,7 @@ class PgRestore:
         return self._session.login.connection(self._application)
 
     def _args(self) -> list[str]:
-        # Where everything has been taken out before, nothing is to be dropped.
-        args = ["--clean", "--if-exists"] if self._choices.drop and not self._choices.exact else []
+        args = ["--clean", "--if-exists"] if self._choices.drops else []
         if foreign_owners(self._entries, self._target):
             args += ["--no-owner", "--no-privileges"]
         if self._choices.role:

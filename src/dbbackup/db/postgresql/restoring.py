@@ -94,9 +94,7 @@ class Restorer:
 
     def _run_sql(self, sql: BinaryIO, feed: Feed, notify: Callable[[str], None]) -> None:
         """Feed SQL to psql, all of it in one transaction that only a dump read to its end commits."""
-        statements = Statements(
-            self._selection, drops=self._choices.drop and not self._choices.exact, whole=self._choices.whole
-        )
+        statements = Statements(self._selection, drops=self._choices.drops, whole=self._choices.whole)
         dump = PlainFilter(sql, statements)
 
         def script() -> Iterator[bytes]:
@@ -142,12 +140,12 @@ class Restorer:
 
     def _rows_of_extensions(self) -> list[Name]:
         """Return the tables of extensions whose rows the dump brings, of which those of the user are there already."""
-        writable = {name: found for name, found in self._target.configuration.items() if found.writable}
         if self._contents.archive:
             return [(entry.schema, entry.name) for entry in self._entries if self._selection.configuration(entry)]
         # A plain dump does not say at its beginning, but one with an extension has its rows.
         dumped = {entry.name for entry in self._contents.entries if entry.kind == "EXTENSION"}
-        return [name for name, found in writable.items() if found.extension in dumped]
+        tables = self._target.configuration.items()
+        return [name for name, found in tables if found.writable and found.extension in dumped]
 
     @property
     def _beyond_pg_restore(self) -> list[str]:
@@ -156,12 +154,13 @@ class Restorer:
             return []
         inherited = {(schema, f"{table} {key}") for schema, table, key in self._target.inherited_keys}
         keys = {(entry.schema, entry.name) for entry in self._entries if entry.kind == "CONSTRAINT"}
-        drops = self._choices.drop and not self._choices.exact
         reasons = {
             f"pg_restore {self._pg_restore.tool} sets what a server of version {self._target.version} does not know": (
                 self._pg_restore.speaks_past_server
             ),
-            "keys of partitioned tables are dropped in another order": drops and not inherited.isdisjoint(keys),
+            "keys of partitioned tables are dropped in another order": (
+                self._choices.drops and not inherited.isdisjoint(keys)
+            ),
             "rows of an extension's tables are replaced": bool(self._rows_of_extensions()),
             "the schema public has to be made first": self._lacks_public,
         }

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from dbbackup.db.exceptions import RestoreError
 from dbbackup.db.postgresql.entries import Entry
-from dbbackup.db.postgresql.facts import Name
+from dbbackup.db.postgresql.facts import TRANSACTION_TIMEOUT_SINCE, Name
 from dbbackup.db.postgresql.names import unquoted
 from dbbackup.db.postgresql.selection import PRIVILEGES, Selection
 
 _SET = re.compile(rb"SET (\w+) ")
 # The versions of PostgreSQL that came with settings that pg_dump sets.
-_SINCE = {b"transaction_timeout": 17, b"default_table_access_method": 12}
+_SINCE = {b"transaction_timeout": TRANSACTION_TIMEOUT_SINCE, b"default_table_access_method": 12}
 _SESSION = re.compile(rb"SET |SELECT pg_catalog\.set_config\(")
 _DROP = re.compile(rb"DROP (EXTENSION|SCHEMA) (?:IF EXISTS )?(.+);", re.DOTALL)
 _NAME = rb'("(?:[^"]|"")*"|[^\s".;]+)'

@@ -102,7 +102,7 @@ class Command(DBBackupCommand):
             )
             for warning in done.warnings:
                 self.terminal.warning(f"{done.database}: {warning}.")
-            self.terminal.detail("\n".join(f"{tool} {found}" for tool, found in said.versions["tools"].items()))
+            self.terminal.tools(said.versions["tools"])
             if self._to_stdout:
                 self.terminal.note(text)
                 continue

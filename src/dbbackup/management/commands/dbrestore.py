@@ -113,7 +113,7 @@ class Command(DBBackupCommand):
         known = f" ({size(plan.backup.size)}, made {made}{server})" if plan.backup.size else ""
         # It has no name of its own where a service of PostgreSQL gives it one.
         called = f" ({plan.database_name})" if plan.database_name else ""
-        self.terminal.detail("\n".join(f"{tool} {found}" for tool, found in plan.tools.items()))
+        self.terminal.tools(plan.tools)
         self.terminal.note(
             f"Restoring {plan.backup.name}{known}\ninto database {plan.database!r}{called}, whose content it replaces."
         )
