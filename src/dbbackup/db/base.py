@@ -62,6 +62,8 @@ class BaseDBConnector(Options):
     """What limits() said of the dump that is restored. Not an option."""
     _notify: Callable[[str], None] = logger.warning
 
+    reads_twice: ClassVar[bool] = False
+    """Whether inspect_dump() reads a dump to its end, so that it gets one of its own. Not an option."""
     accepts_stream: ClassVar[bool] = False
     """Whether _restore_dump() only reads. Otherwise it gets a file that it may seek in. Not an option."""
 
@@ -120,7 +122,7 @@ class BaseDBConnector(Options):
         copy(dump, lambda _: None)
 
     def inspect_dump(self, dump: PeekableReader) -> None:
-        """Look at the beginning of a dump that is about to be restored, before the preflight.
+        """Look at the beginning of a dump that is about to be restored, or at all of it, before the preflight.
 
         Raise RestoreError if it cannot be of this engine.
         """
@@ -255,6 +257,22 @@ class BaseCommandDBConnector(BaseDBConnector):
         with self._start("restore", command, {**self.restore_env, **(env or {})}, dump) as output:
             copy(output, lambda _: None)
 
+    @property
+    def is_piped(self) -> bool:
+        """Return whether a dump goes through a user's own program before the one that restores."""
+        return self.restore_prefix.rstrip().endswith("|")
+
+    def unpiped(self, dump: BinaryIO) -> BinaryIO:
+        """Return the dump as the dump program wrote it, before a DUMP_SUFFIX that the RESTORE_PREFIX undoes."""
+        if not self.is_piped:
+            return dump
+        return self._start("restore", self._with_shell(["cat"], self.restore_prefix, ""), self.restore_env, dump)
+
+    def disconnect(self) -> None:
+        """Close Django's own connection: it may hold locks, and it would remember what is made anew."""
+        if not self.connection.in_atomic_block:
+            self.connection.close()
+
     def error_lines(self, stderr: str) -> str:
         """Return of what a failed program printed the lines to quote, of which the last three are."""
         return stderr
@@ -322,7 +340,12 @@ class BaseCommandDBConnector(BaseDBConnector):
         line = " ".join(part for part in (prefix, shlex.join(args), suffix) if part)
         # Without pipefail the last program of a pipe alone decides, and a failed dump would pass for one.
         bash = shutil.which("bash")
-        return [bash, "-o", "pipefail", "-c", line] if bash else ["sh", "-c", line]
+        if bash:
+            return [bash, "-o", "pipefail", "-c", line]
+        if "|" in prefix + suffix:
+            # busybox has it, an older dash has not, and then says so and ends.
+            return ["sh", "-c", f"set -o pipefail || exit 125\n{line}"]
+        return ["sh", "-c", line]
 
 
 class _ConnectorProgram(ProgramReader):

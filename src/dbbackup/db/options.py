@@ -31,7 +31,7 @@ CONNECTION_SETTINGS = frozenset(
     }
 )
 """The keys that DBBACKUP_CONNECTORS may override for every connector: Django's own and the class path."""
-_NOT_OPTIONS = frozenset({"accepts_stream", "compresses_later", "dump_limits"})
+_NOT_OPTIONS = frozenset({"accepts_stream", "reads_twice", "compresses_later", "dump_limits"})
 _NOT_DATA = (FunctionType, property, cached_property, classmethod, staticmethod, type)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dbbackup.streams.base import CHUNK_SIZE, StreamReader, cancel, chunks, copy, pull
+from dbbackup.streams.deadline import deadline
 from dbbackup.streams.process import ProgramReader, run_program
 from dbbackup.streams.push import PushReader
 from dbbackup.streams.readers import (
@@ -28,6 +29,7 @@ __all__ = [
     "cancel",
     "chunks",
     "copy",
+    "deadline",
     "pull",
     "remove_stale",
     "run_program",

@@ -138,12 +138,12 @@ class _PgConnector(BaseCommandDBConnector):
 
     def check_dump(self, head: bytes) -> None:
         """Raise RestoreError if a dump that begins like this is not by pg_dump."""
-        if not self._is_piped and not self._is_overridden:
+        if not self.is_piped and not self._is_overridden:
             check_head(head)
 
     def inspect_dump(self, dump: PeekableReader) -> None:
         """Find out what the dump has, unless it goes through a user's own pipe or connector first."""
-        self._contents = None if self._is_piped or self._is_overridden else examine(dump.peek)
+        self._contents = None if self.is_piped or self._is_overridden else examine(dump.peek)
 
     def preflight_restore(self) -> Sequence[str]:
         """Return what should be known; raise RestoreError with all that makes the restore impossible."""
@@ -153,24 +153,18 @@ class _PgConnector(BaseCommandDBConnector):
             return self._restorer(session, self._contents).preflight()
 
     def _restore_dump(self, dump: BinaryIO) -> None:
-        self._disconnect()
+        self.disconnect()
         with closing(self._session("restore")) as session:
             contents, self._contents = self._contents, None
             if contents is None:
-                readable = PeekableReader(self._unpiped(dump))
+                readable = PeekableReader(self.unpiped(dump))
                 dump, contents = readable, examine(readable.peek)
             restorer = self._restorer(session, contents)
             restorer.preflight()
             restorer.run(dump, self._feed, self.notify)
 
-    def _unpiped(self, dump: BinaryIO) -> BinaryIO:
-        """Return the dump as pg_dump wrote it, before a DUMP_SUFFIX that the RESTORE_PREFIX undoes."""
-        if not self._is_piped:
-            return dump
-        return self._start("restore", self._with_shell(["cat"], self.restore_prefix, ""), self.restore_env, dump)
-
     def _feed(self, args: Sequence[str], dump: BinaryIO | None, env: Mapping[str, str], *, whole_input: bool) -> None:
-        command = self._with_shell(args, "" if self._is_piped else self.restore_prefix, self.restore_suffix)
+        command = self._with_shell(args, "" if self.is_piped else self.restore_prefix, self.restore_suffix)
         with self._start("restore", command, env, dump, whole_input=whole_input) as output:
             copy(output, lambda _: None)
 
@@ -200,11 +194,6 @@ class _PgConnector(BaseCommandDBConnector):
         self._tools |= restorer.tools
         return restorer
 
-    def _disconnect(self) -> None:
-        """Close Django's own connection: it may hold locks, and it would remember types that are made anew."""
-        if not self.connection.in_atomic_block:
-            self.connection.close()
-
     # What is asked beside.
 
     def verify_dump(self, dump: BinaryIO) -> None:
@@ -215,7 +204,7 @@ class _PgConnector(BaseCommandDBConnector):
         if self._is_overridden:
             super().verify_dump(dump)
             return
-        readable = PeekableReader(self._unpiped(dump))
+        readable = PeekableReader(self.unpiped(dump))
         contents = examine(readable.peek)
         if contents.archive is None:
             plain = PlainFilter(readable, lambda _entry, _statement: True)
@@ -287,11 +276,6 @@ class _PgConnector(BaseCommandDBConnector):
         """Return the user's options for pg_restore; jobs that are among them come before JOBS."""
         options, jobs = restore_options(self.pg_options)
         return options, jobs or number_of_jobs(1 if self.jobs is None else self.jobs, "JOBS")
-
-    @property
-    def _is_piped(self) -> bool:
-        """Return whether a dump goes through a user's own program before the one that restores."""
-        return self.restore_prefix.rstrip().endswith("|")
 
     @property
     def _is_overridden(self) -> bool:

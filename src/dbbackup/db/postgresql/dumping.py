@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
-from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 from dbbackup.db.exceptions import DumpError
+from dbbackup.db.matching import listed, matches
 from dbbackup.db.postgresql.facts import FILES, SOURCE, TABLES, Name, names, written
-from dbbackup.db.postgresql.names import listed, quote_name
+from dbbackup.db.postgresql.names import quote_name
 from dbbackup.db.postgresql.session import Session
 from dbbackup.db.postgresql.tools import Tool, find_tool, package_of
-
-_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ def plan_dump(session: Session, alias: str, *, given: str, schemas: Sequence[str
     """Ask the server and return the plan; raise an error that names every reason why a dump would fail."""
     said = session.ask({**SOURCE, **(TABLES if exclude else {})})
     tool = _tool(session, said, given)
-    chosen = tuple(_matches(schemas, {name: [name] for name in said["schemas"]}, f"database {alias!r} has no schema"))
+    chosen = tuple(matches(schemas, {name: [name] for name in said["schemas"]}, f"database {alias!r} has no schema"))
     without_rows = _without_rows(alias, said, exclude) if exclude else ()
     if problems := _problems(said, chosen, without_rows):
         raise DumpError(f"Cannot dump database {alias!r} as {said['role']}: {'; '.join(problems)}.")
@@ -86,7 +82,7 @@ def _problems(said: Mapping[str, Any], schemas: Sequence[str], without_rows: Ite
 def _without_rows(alias: str, said: Mapping[str, Any], exclude: Sequence[str]) -> tuple[Name, ...]:
     """Return the tables that EXCLUDE names, with the partitions that hold their rows."""
     tables = {name: [name[1], ".".join(name)] for name in names(said["tables"])}
-    found = set(_matches(exclude, tables, f"EXCLUDE: database {alias!r} has no table"))
+    found = set(matches(exclude, tables, f"EXCLUDE: database {alias!r} has no table"))
     partitions = [(tuple(parent), tuple(child)) for parent, child in said["partitions"]]
     while more := {child for parent, child in partitions if parent in found} - found:
         found |= more
@@ -124,27 +120,3 @@ def check_files(session: Session, before: Mapping[str, Sequence[Any]]) -> None:
             f"Meanwhile {listed(changed)} was emptied or rewritten, and pg_dump would find no rows in it.",
             transient=True,
         )
-
-
-def _matches(wanted: Iterable[str], known: Mapping[_Found, Sequence[str]], complaint: str) -> list[_Found]:
-    """Return what is meant: whatever has exactly this name, else whatever fits it as a pattern with * and ?.
-
-    ``known`` has the names of each, of which a table has one with its schema and one without.
-    """
-    found: dict[_Found, None] = {}
-    unknown = []
-    for name in wanted:
-        fitting = [item for item, called in known.items() if name in called]
-        pattern = name.replace("[", "[[]")
-        fitting = fitting or [
-            item for item, called in known.items() if any(fnmatchcase(one, pattern) for one in called)
-        ]
-        found |= dict.fromkeys(fitting)
-        if not fitting:
-            unknown.append(name)
-    if unknown:
-        names_of_all = sorted(set(chain.from_iterable(known.values())))
-        near = dict.fromkeys(match for name in unknown for match in get_close_matches(name, names_of_all, n=3))
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise DumpError(f"{complaint} {' or '.join(map(repr, unknown))}.{hint}")
-    return list(found)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-_SHOWN = 10
+from collections.abc import Iterable
 
 
 def quote_name(name: str) -> str:
@@ -32,9 +30,3 @@ def quote_parameter(value: str) -> str:
 def unquoted(written: str) -> str:
     """Return a name as it is, from how SQL writes it."""
     return written[1:-1].replace('""', '"') if written.startswith('"') else written
-
-
-def listed(objects: Sequence[str]) -> str:
-    """Return names for people, the first few of many."""
-    more = f" and {len(objects) - _SHOWN} more" if len(objects) > _SHOWN else ""
-    return ", ".join(objects[:_SHOWN]) + more

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dbbackup.db.exceptions import RestoreError
+from dbbackup.db.matching import listed
 from dbbackup.db.postgresql.choices import Choices
 from dbbackup.db.postgresql.contents import Contents, required_major
 from dbbackup.db.postgresql.entries import Entry
 from dbbackup.db.postgresql.facts import names, written
-from dbbackup.db.postgresql.names import listed
 from dbbackup.db.postgresql.selection import (
     Selection,
     absent_schemas,
