@@ -27,6 +27,7 @@ test: lint test-programs
 
 test-programs:
 	@scripts/install-test-programs
+	@scripts/install-newer-mariadb $(PYTHON)
 
 lint: .venv/.installed
 	$(BIN)/ruff check
@@ -41,7 +42,7 @@ bench: .venv/.installed test-programs
 	$(BIN)/python -m benchmarks --size $(SIZE) $(ARGS)
 
 clean:
-	rm -rf .venv .venv-* docs/_build benchmarks/results .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf .venv .venv-* .programs docs/_build benchmarks/results .mypy_cache .ruff_cache .pytest_cache \
 		.import_linter_cache .hypothesis .coverage .coverage.* htmlcov \
 		example/backups example/media example/atlas.sqlite3*
 

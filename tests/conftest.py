@@ -12,6 +12,7 @@ from django.db import connections
 
 from tests import requirements
 from tests.process import Project
+from tests.servers import mariadb as mariadb_server
 from tests.servers import postgresql, programs
 from tests.settings import ROOT
 from tests.shop import ALIAS, Shop, Store
@@ -106,3 +107,17 @@ def newer_postgres() -> Iterator[postgresql.Cluster]:
     """Return a PostgreSQL 17 server; a test says ``requires("postgresql:newer")``."""
     with postgresql.running(programs.newer_bin(), "postgresql:newer") as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[mariadb_server.MariaDB]:
+    """Return a MariaDB server of Debian's; a test says ``requires("mariadb")``."""
+    with mariadb_server.running(programs.mariadb_bin(), "mariadb") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def newer_mariadb() -> Iterator[mariadb_server.MariaDB]:
+    """Return a MariaDB 11.4 server; a test says ``requires("mariadb:newer")``."""
+    with mariadb_server.running(programs.newer_mariadb_bin(), "mariadb:newer") as server:
+        yield server

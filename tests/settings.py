@@ -7,6 +7,10 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from tests import mysql_driver
+
+mysql_driver.install()
+
 # Made and removed by the test run alone: mypy and child processes (manage.py commands) read this
 # file too, and the children must find the same folder. Each worker of a run has one of its own.
 _RUN = os.environ.setdefault(

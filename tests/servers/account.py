@@ -6,22 +6,25 @@ import os
 import pwd
 import shutil
 import socket
+import stat
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 # Nothing of the caller's own databases, and messages in English.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
+_OWN = ("PG", "MYSQL", "MARIADB")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)} | {"LC_ALL": "C"}
 
 
 class Account:
     """The account named ``preferred`` if the tests run as root, otherwise the one they run as."""
 
-    def __init__(self, preferred: str) -> None:
+    def __init__(self, preferred: str, death_signal: str = "QUIT") -> None:
         self.command: list[str] = []
         self._entry: pwd.struct_passwd | None = None
         if shutil.which("setpriv"):
             # A test run that is killed cannot end its servers; the kernel does it then.
-            self.command = ["setpriv", "--pdeathsig", "QUIT"]
+            self.command = ["setpriv", "--pdeathsig", death_signal]
         if os.geteuid() == 0:
             names = {entry.pw_name for entry in pwd.getpwall()}
             self._entry = entry = pwd.getpwnam(preferred if preferred in names else "nobody")
@@ -33,15 +36,27 @@ class Account:
             for path in paths:
                 os.chown(path, self._entry.pw_uid, self._entry.pw_gid, follow_symlinks=False)
 
-    def reachable(self, bin_dir: Path, scratch: Path) -> Path:
-        """Return ``bin_dir``, or a copy if the account may not look into it, as below /root."""
-        program = bin_dir / "postgres"
-        if subprocess.run([*self.command, "test", "-x", program], cwd="/", check=False).returncode == 0:
+    def reachable(self, bin_dir: Path, scratch: Path, program: str | Path = "bin/postgres") -> Path:
+        """Return ``bin_dir``, or a copy if the account may not look into it, as below /root.
+
+        ``program`` is one that the account runs, as seen from the folder above ``bin_dir``.
+        """
+        installed = bin_dir.parent
+        if subprocess.run([*self.command, "test", "-x", installed / program], cwd="/", check=False).returncode == 0:
             return bin_dir
         copy = scratch / "install"
-        shutil.copytree(bin_dir.parent, copy, symlinks=True)
-        self.give(copy, *copy.rglob("*"))
+        shutil.copytree(installed, copy, symlinks=True, copy_function=self._copy)
+        self.give(copy, *(path for path in copy.rglob("*") if path.is_dir()))
         return copy / bin_dir.name
+
+    def _copy(self, source: str, target: str) -> None:
+        # A second name costs nothing, but a file has one owner, who stays the same.
+        if Path(source).stat().st_mode & stat.S_IROTH:
+            with suppress(OSError):
+                os.link(source, target, follow_symlinks=False)
+                return
+        shutil.copy2(source, target, follow_symlinks=False)
+        self.give(Path(target))
 
 
 def addresses() -> list[str]:

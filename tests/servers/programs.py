@@ -1,4 +1,4 @@
-"""Where the machine has the programs of PostgreSQL servers."""
+"""Where the machine has the programs of PostgreSQL and MariaDB servers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import importlib.util
 from pathlib import Path
 
 DEBIAN = Path("/usr/lib/postgresql")
+MARIADB = Path("/usr")
+NEWER_MARIADB = Path(__file__).parents[2] / ".programs"
 
 
 def debian_bin() -> Path | None:
@@ -31,3 +33,14 @@ def postgis() -> Path | None:
         return None
     control = Path("/usr/share/postgresql", folder.parent.name, "extension/postgis.control")
     return control if control.exists() else None
+
+
+def mariadb_bin() -> Path | None:
+    """Return the client programs of the MariaDB that Debian's packages installed, server included."""
+    needed = ["bin/mariadb", "bin/mariadb-dump", "bin/mariadb-install-db", "sbin/mariadbd"]
+    return MARIADB / "bin" if all((MARIADB / program).exists() for program in needed) else None
+
+
+def newer_mariadb_bin() -> Path | None:
+    """Return the programs of the MariaDB that scripts/install-newer-mariadb brings."""
+    return next((program.parent for program in NEWER_MARIADB.glob("mariadb-*/bin/mariadbd")), None)
