@@ -22,7 +22,7 @@ from dbbackup.exceptions import RestoreRefused, UsageError
 from dbbackup.migrations import compare
 from dbbackup.opening import Prompt, open_dump
 from dbbackup.progress import ProgressCallback, watched
-from dbbackup.streams import copy
+from dbbackup.streams import PeekableReader, copy
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class RestoreOptions:
     role: str | None = None
     jobs: int | None = None
     terminate_connections: bool = False
+    safety_dump: bool = True
     allow_protected: bool = False
     check_signatures: bool = True
     passphrase: str | None = None
@@ -99,11 +100,12 @@ def restore(database: str | None = None, **options: Any) -> RestoreResult:
         connector = _connector(alias, source.backup)
         connector.dump_limits = source.backup.manifest.limits if source.backup.manifest else {}
         _apply_flags(connector, chosen)
-        if source.dump is None:
-            _check_readable(stored, source, chosen)
+        if source.dump is None or connector.reads_twice:
+            _read_first(stored, source, chosen, connector)
         dump = open_dump(stored, source, chosen.passphrase, chosen.prompt)
         with closing(dump):
-            connector.inspect_dump(dump)
+            if not connector.reads_twice:
+                connector.inspect_dump(dump)
             plan = _preflight(connector, source)
             if chosen.confirm is not None and not chosen.confirm(plan):
                 raise RestoreRefused("Restore cancelled; the database was not touched.")
@@ -143,11 +145,15 @@ def _connector(alias: str, backup: Backup) -> BaseDBConnector:
     return databases.connector(alias, said.connector)
 
 
-def _check_readable(stored: BinaryIO, source: Source, options: RestoreOptions) -> None:
-    """Read a backup that carries no hash to its end, which is all the proof there is, and go back to its start."""
+def _read_first(stored: BinaryIO, source: Source, options: RestoreOptions, connector: BaseDBConnector) -> None:
+    """Read the dump to its end, for a connector that wants to, or as the proof of one without a hash; then go back."""
     # A second descriptor, because the dump closes what it reads from.
     again = os.fdopen(os.dup(stored.fileno()), "rb", buffering=0)
-    with closing(open_dump(again, source, options.passphrase, options.prompt)) as dump:
+    total = source.dump.size if source.dump else None
+    opened = open_dump(again, source, options.passphrase, options.prompt)
+    with closing(PeekableReader(watched(opened, options.progress, "checking", connector.alias, total))) as dump:
+        if connector.reads_twice:
+            connector.inspect_dump(dump)
         copy(dump, lambda _: None)
     stored.seek(0)
 
@@ -223,6 +229,8 @@ def _apply_flags(connector: BaseDBConnector, options: RestoreOptions) -> None:
         raise UsageError(f"--jobs must be a number from 1 on, not {options.jobs}.")
     if not options.drop:
         connector.set_option("drop", False, "--no-drop")
+    if not options.safety_dump:
+        connector.set_option("safety_dump", False, "--no-safety-dump")
     flags = {
         "--schema": ("schemas", tuple(options.schemas)),
         "--pg-options": ("pg_options", options.pg_options),

@@ -102,7 +102,9 @@ def _by_connector(source: Source, dump: BinaryIO) -> str:
     path = said.connector if said else ""
     alias = said.database if said else source.backup.database
     if alias in connections and (not path or databases.is_known(path)):
-        databases.connector(alias, path or None).verify_dump(dump)
+        connector = databases.connector(alias, path or None)
+        connector.dump_limits = said.limits if said else {}
+        connector.verify_dump(dump)
         return ""
     copy(dump, lambda _: None)
     return f"read to its end; no connector here for {path or alias or 'it'}"

@@ -69,6 +69,8 @@ class Command(DBBackupCommand):
             help="Restore an archive over N connections: faster, but not in one transaction (PostgreSQL).")  # fmt: skip
         add("--terminate-connections", action="store_true",
             help="End sessions that hold locks in the way of the restore (PostgreSQL).")  # fmt: skip
+        add("--no-safety-dump", action="store_true",
+            help="Do not dump what is there first: a restore that fails is then not undone (MySQL).")  # fmt: skip
         add(
             "--allow-protected",
             action="store_true",
@@ -93,6 +95,7 @@ class Command(DBBackupCommand):
             role=options["role"],
             jobs=options["jobs"],
             terminate_connections=options["terminate_connections"],
+            safety_dump=not options["no_safety_dump"],
             allow_protected=options["allow_protected"],
             check_signatures=not options["ignore_signature"],
             passphrase=options["passphrase"],
