@@ -22,6 +22,7 @@ import django
 from benchmarks import measure
 from benchmarks.contenders import Contender, Places, contenders
 from benchmarks.engines import Engine
+from benchmarks.mariadb import mariadb
 from benchmarks.postgresql import postgresql
 from benchmarks.report import MIB, Result, table
 from benchmarks.sqlite import sqlite
@@ -29,8 +30,12 @@ from benchmarks.sqlite import sqlite
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
 OTHER_VENV = ROOT / ".venv-django-dbbackup"
-OTHER = [f"Django=={django.__version__}", "django-dbbackup==5.4.0", "psycopg[binary]"]
-ENGINES: Mapping[str, Callable[[Path], AbstractContextManager[Engine]]] = {"sqlite": sqlite, "postgresql": postgresql}
+OTHER = [f"Django=={django.__version__}", "django-dbbackup==5.4.0", "psycopg[binary]", "PyMySQL"]
+ENGINES: Mapping[str, Callable[[Path], AbstractContextManager[Engine]]] = {
+    "sqlite": sqlite,
+    "postgresql": postgresql,
+    "mariadb": mariadb,
+}
 UNITS = {"k": 1 << 10, "m": MIB, "g": 1 << 30}
 
 

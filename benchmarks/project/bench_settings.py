@@ -20,3 +20,9 @@ DBBACKUP_CONNECTORS = {"default": {"CONNECTOR": os.environ["BENCH_CONNECTOR"]}}
 DBBACKUP_TMP_DIR = os.environ["TMPDIR"]
 DBBACKUP_AGE_RECIPIENTS = [os.environ["BENCH_AGE_RECIPIENT"]]
 DBBACKUP_AGE_IDENTITY_FILE = os.environ["BENCH_AGE_IDENTITY"]
+
+if DATABASES["default"]["ENGINE"].endswith(".mysql"):
+    import pymysql
+
+    # In the place of MySQLdb, which needs a compiler.
+    pymysql.install_as_MySQLdb()
