@@ -75,7 +75,9 @@ def test_dump_of_each_version(imagined: Callable[..., Imagined], version: str):
 def test_client_of_each_version(imagined: Callable[..., Imagined], version: str):
     mysql = imagined(version)
     mysql.dump()
-    for call in mysql.tools.calls("mysql"):
+    calls = mysql.tools.calls("mysql")
+    assert calls
+    for call in calls:
         commands = ["--commands=OFF"] if version == "9.4.0" else []
         assert call["args"] == [*CLIENT, *commands, *CLIENT_END]
         assert call["mode"] == "0o600"

@@ -197,7 +197,7 @@ class MysqlDumpConnector(BaseCommandDBConnector):
     @property
     def restore_by_hand(self) -> str:
         """Return the end of the shell line that restores a dump."""
-        client = next((name for name in self._tools if "dump" not in name), "mariadb")
+        client = next((tool.name for tool in self._tools.values() if not tool.dumps), "mariadb")
         undoing = f"{self.restore_prefix} " if self.is_piped else ""
         return f"| {undoing}{loading(client, Login.from_settings(self.settings))}"
 

@@ -227,12 +227,11 @@ def known_collations(session: Session, facts: Facts) -> set[str]:
     return {row[0].lower() for row in session.ask(sql)}
 
 
-def count_rows(session: Session, tables: Iterable[str], *, seconds: float) -> dict[str, int]:
+def count_rows(session: Session, tables: Sequence[str], *, seconds: float) -> dict[str, int]:
     """Return the number of rows of each table."""
     counting = [f"SELECT COUNT(*) FROM {quote_name(table)}" for table in tables]
-    names = list(tables)
     found = session.ask(";\n".join(counting), seconds=seconds) if counting else []
-    return {name: int(row[0]) for name, row in zip(names, found, strict=True)}
+    return {table: int(row[0]) for table, row in zip(tables, found, strict=True)}
 
 
 def _pairs(found: Iterable[Sequence[str]]) -> dict[str, str]:

@@ -65,7 +65,8 @@ class Obstacles:
         if contents.other_databases:
             yield f"the dump reaches other databases ({listed(contents.other_databases)}): make it without --databases"
         if contents.problems:
-            yield f"the dump has what is no SQL: {listed(contents.problems)}"
+            shown = listed([problem.rstrip(".") for problem in contents.problems])
+            yield f"the dump has what is no SQL: {shown}"
         if contents.largest > facts.max_packet:
             yield (
                 f"the largest statement has {contents.largest} bytes, and the server takes {facts.max_packet} "

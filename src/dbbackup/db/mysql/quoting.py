@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from dbbackup.db.exceptions import RestoreError
 
@@ -68,7 +68,7 @@ def _interior(quoting: Quoting, quote: bytes) -> bytes:
 
 # Possessive, so that nothing is looked at twice. What could open something counts only when the byte behind
 # it is there.
-@cache
+@lru_cache
 def _skip(quoting: Quoting, delimiter: bytes) -> re.Pattern[bytes]:
     special = {quote: quote + _interior(quoting, quote) + quote for quote in (b"'", b'"', b"`")}
     special |= {b"-": rb"-(?=[^-])", b"/": rb"/(?=[^*])"}

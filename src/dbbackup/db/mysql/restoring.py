@@ -257,13 +257,16 @@ class Restorer:
     def _empty_patiently(self, notify: Callable[[str], None]) -> None:
         """Take everything out of the database, though others may have its tables in use for a while."""
         deadline = time.monotonic() + LOCK_PATIENCE
+        waits = False
         while True:
             try:
                 empty(self._session)
             except ConnectorError as exc:
                 if not is_locked(exc) or time.monotonic() > deadline:
                     raise
-                notify("Another session has a table in use (SHOW PROCESSLIST): it is waited for, to put all back.")
+                if not waits:
+                    waits = True
+                    notify("Another session has a table in use (SHOW PROCESSLIST): it is waited for, to put all back.")
             else:
                 return
 

@@ -117,12 +117,14 @@ class Watcher:
                 try:
                     self._look(quiet)
                 except ConnectorError as exc:
-                    if is_gone(exc):
-                        unanswered += 1
+                    # An error is an answer too.
+                    unanswered = unanswered + 1 if is_gone(exc) else 0
                     if unanswered == _LOOKS:
                         self._give_up(NoAnswer(f"The server has not answered for {quiet:.0f} s: {exc}"))
                 else:
-                    due, unanswered = quiet + first, 0
+                    unanswered = 0
+                if not unanswered:
+                    due = quiet + first
             if self.error is not None:
                 return
 
