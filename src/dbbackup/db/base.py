@@ -246,6 +246,18 @@ class BaseCommandDBConnector(BaseDBConnector):
     use_parent_env: bool = True
     """Whether the programs inherit the environment of this process."""
 
+    _server: str | None = None
+    # The programs that were chosen, each of which is told by its version and path.
+    _tools: Mapping[str, Any] = MappingProxyType({})
+
+    def server_version(self) -> str | None:
+        """Return the version of the server, as it was found before the dump."""
+        return self._server
+
+    def tool_versions(self) -> dict[str, str]:
+        """Return the versions and paths of the programs that were chosen so far."""
+        return {name: str(tool) for name, tool in sorted(self._tools.items())}
+
     def dump_stream(self, args: Sequence[str], env: Mapping[str, str] | None = None) -> BinaryIO:
         """Return the output of the dump command with these arguments, while it is being made."""
         command = self._with_shell(args, self.dump_prefix, self.dump_suffix)
@@ -305,6 +317,21 @@ class BaseCommandDBConnector(BaseDBConnector):
             rest = IteratorReader(chain([head], chunks(reader)))
             stdout = io.BytesIO(head) if whole else spool(rest, self.temporary_folder)
             return stdout, io.BytesIO(reader.stderr_tail.encode())
+
+    @classmethod
+    def _own_class(cls) -> type[Self]:
+        """Return the class of this package that the connector is of, or builds on."""
+        return next(base for base in cls.__mro__ if base.__module__.startswith("dbbackup.db."))
+
+    def _given(self, option: str) -> str:
+        """Return a program that the settings or a subclass name; empty if it is to be found."""
+        value = str(getattr(self, option) or "")
+        return value if value != getattr(self._own_class(), option) or option.upper() in self.settings else ""
+
+    @property
+    def _is_overridden(self) -> bool:
+        """Return whether a subclass restores in its own way, whatever its dumps are."""
+        return type(self)._restore_dump is not self._own_class()._restore_dump  # noqa: SLF001 - its own class
 
     def _start(
         self,

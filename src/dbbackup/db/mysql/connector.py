@@ -49,13 +49,8 @@ class MysqlDumpConnector(BaseCommandDBConnector):
     """The collations that stand in the place of those which the server does not know."""
 
     _plan: DumpPlan | None = None
-    _server: str | None = None
     _excluded: tuple[str, ...] = ()
     _contents: Contents | None = None
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._tools: dict[str, Tool] = {}
 
     # Dump.
 
@@ -186,14 +181,6 @@ class MysqlDumpConnector(BaseCommandDBConnector):
                 self.notify(f"The rows were not counted: {exc}")
                 return {}
 
-    def server_version(self) -> str | None:
-        """Return the version of the server, as it was found before the dump."""
-        return self._server
-
-    def tool_versions(self) -> dict[str, str]:
-        """Return the versions and paths of the programs that were chosen so far."""
-        return {name: str(tool) for name, tool in sorted(self._tools.items())}
-
     @property
     def restore_by_hand(self) -> str:
         """Return the end of the shell line that restores a dump."""
@@ -229,18 +216,8 @@ class MysqlDumpConnector(BaseCommandDBConnector):
         except ValueError:
             return True
 
-    @property
-    def _is_overridden(self) -> bool:
-        """Return whether a subclass restores in its own way, whatever its dumps are."""
-        return type(self)._restore_dump is not MysqlDumpConnector._restore_dump  # noqa: SLF001 - its own class
-
-    def _given(self, option: str) -> str:
-        """Return a program that the settings or a subclass name; empty if it is to be found."""
-        value = str(getattr(self, option) or "")
-        return value if value != getattr(MysqlDumpConnector, option) or option.upper() in self.settings else ""
-
     def _remember(self, *tools: Tool) -> None:
-        self._tools |= {tool.name: tool for tool in tools}
+        self._tools = {**self._tools, **{tool.name: tool for tool in tools}}
 
     @contextmanager
     def _session(self, operation: str) -> Iterator[Session]:

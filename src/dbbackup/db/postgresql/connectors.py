@@ -66,14 +66,12 @@ class _PgConnector(BaseCommandDBConnector):
     _is_plain: ClassVar[bool] = True
     _extensions: ClassVar[tuple[str, ...]] = ()
     _dump_plan: DumpPlan | None = None
-    _server: str | None = None
     _contents: Contents | None = None
     _wanted_schemas: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.schemas = (self.schemas,) if isinstance(self.schemas, str) else tuple(self.schemas or ())
-        self._tools: dict[str, Tool] = {}
 
     def set_option(self, name: str, value: Any, flag: str) -> None:
         """Set an option; schemas that a flag names also say what a restore takes out of a dump."""
@@ -89,7 +87,7 @@ class _PgConnector(BaseCommandDBConnector):
             self._dump_plan = plan_dump(
                 session, self.alias, given=self._given("dump_cmd"), schemas=self.schemas, exclude=self.exclude
             )
-            self._tools |= {"pg_dump": self._dump_plan.tool, "psql": session.psql}
+            self._tools = {**self._tools, "pg_dump": self._dump_plan.tool, "psql": session.psql}
             self._server = self._dump_plan.server
         return self._dump_plan.warnings
 
@@ -191,7 +189,7 @@ class _PgConnector(BaseCommandDBConnector):
                 lock_timeout=self.lock_timeout,
             ),
         )
-        self._tools |= restorer.tools
+        self._tools = {**self._tools, **restorer.tools}
         return restorer
 
     # What is asked beside.
@@ -229,14 +227,6 @@ class _PgConnector(BaseCommandDBConnector):
         with closing(self._session("restore")) as session:
             counts: dict[str, int] = session.ask({"counts": COUNTS})["counts"]
         return counts
-
-    def server_version(self) -> str | None:
-        """Return the version of the server, as it was found before the dump."""
-        return self._server
-
-    def tool_versions(self) -> dict[str, str]:
-        """Return the versions and paths of the programs that were chosen so far."""
-        return {name: str(tool) for name, tool in sorted(self._tools.items())}
 
     def temporary_bytes(self, dump_size: int) -> int:
         """Return the size of the dump where several jobs read it, else 0."""
@@ -276,16 +266,6 @@ class _PgConnector(BaseCommandDBConnector):
         """Return the user's options for pg_restore; jobs that are among them come before JOBS."""
         options, jobs = restore_options(self.pg_options)
         return options, jobs or number_of_jobs(1 if self.jobs is None else self.jobs, "JOBS")
-
-    @property
-    def _is_overridden(self) -> bool:
-        """Return whether a subclass restores in its own way, whatever its dumps are."""
-        return type(self)._restore_dump is not _PgConnector._restore_dump  # noqa: SLF001 - its own class
-
-    def _given(self, option: str) -> str:
-        """Return a program that the settings or a subclass name; empty if it is to be found."""
-        value = str(getattr(self, option) or "")
-        return value if value != getattr(_PgConnector, option) or option.upper() in self.settings else ""
 
     def _restoring(self, program: str) -> str:
         """Return the pg_restore or psql that the settings name: RESTORE_CMD is the one for the connector's format."""
