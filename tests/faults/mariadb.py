@@ -75,10 +75,11 @@ def make(folder: Path, server: MariaDB) -> MariadbProject:
 def hasten(project: MariadbProject, *, patience: float = 5.0) -> None:
     """Have a server that does not answer count as gone sooner."""
     project.configure(
-        "from dbbackup.db.mysql import restoring, watching",
+        "from dbbackup.db import undoing, watching",
+        "from dbbackup.db.mysql import restoring, watching as mysql_watching",
         "watching.QUIET = 1.0",
-        "watching.ANSWER = restoring.ANSWER = 2.0",
-        f"restoring.PATIENCE = {patience}",
+        "mysql_watching.ANSWER = restoring.ANSWER = 2.0",
+        f"undoing.PATIENCE = {patience}",
     )
 
 

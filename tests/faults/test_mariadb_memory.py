@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.mariadb import my, own_my
 from tests.faults.test_memory import ABOVE_IDLE, MIB, Disk
-from tests.process import MariadbProject
+from tests.process import BaseProject, MariadbProject
 from tests.requirements import requires
 
 __all__ = ["my", "own_my"]
@@ -29,7 +29,7 @@ print(int(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1]
 """
 
 
-def peak(project: MariadbProject, *args: str) -> int:
+def peak(project: BaseProject, *args: str) -> int:
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *args],
         env={**project.env, "COVERAGE_PROCESS_CONFIG": ""},

@@ -10,7 +10,9 @@ from typing import IO
 import pymysql
 import pytest
 
-from dbbackup.db.mysql import MysqlDumpConnector, watching
+from dbbackup.db import watching
+from dbbackup.db.mysql import MysqlDumpConnector
+from dbbackup.db.mysql import watching as mysql_watching
 from tests.faults.mariadb import ROWS, TIMEOUT, hasten, my, own_my
 from tests.process import MariadbProject, manage
 from tests.requirements import requires
@@ -163,7 +165,7 @@ def test_a_server_that_hangs_while_a_restore_waits_for_a_table(own_my: MariadbPr
 
 def test_a_reader_that_takes_its_time_is_no_server_that_hangs(my: MariadbProject, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(watching, "QUIET", 0.2)
-    monkeypatch.setattr(watching, "ANSWER", 0.2)
+    monkeypatch.setattr(mysql_watching, "ANSWER", 0.2)
     my.grow(100_000)
     connector = MysqlDumpConnector("default", settings={**my.server.settings(my.name), "TMP_DIR": my.tmp})
     with connector.create_dump() as dump:

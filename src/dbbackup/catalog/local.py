@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
+from dbbackup.streams import sync_folder
+
 PARTIAL_SUFFIX = ".partial"
 
 _Name = TypeVar("_Name", str, Path)
@@ -109,15 +111,6 @@ def remove_stale(folder: Path) -> None:
                 path.unlink()
             finally:
                 os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def open_regular(path: Path) -> IO[bytes]:

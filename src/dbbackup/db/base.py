@@ -10,7 +10,6 @@ import io
 import logging
 import os
 import shlex
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
@@ -24,8 +23,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from dbbackup.db.exceptions import CommandConnectorError
 from dbbackup.db.options import Options
-from dbbackup.exceptions import ProgramError, ProgramNotFound
-from dbbackup.streams import IteratorReader, PeekableReader, ProgramReader, StreamReader, chunks, copy, pull, spool
+from dbbackup.db.running import Borrowed, ConnectorProgram, rewrites, with_shell
+from dbbackup.exceptions import ProgramNotFound
+from dbbackup.streams import IteratorReader, PeekableReader, chunks, copy, spool
 
 __all__ = ["BaseCommandDBConnector", "BaseDBConnector"]
 
@@ -260,14 +260,19 @@ class BaseCommandDBConnector(BaseDBConnector):
 
     def dump_stream(self, args: Sequence[str], env: Mapping[str, str] | None = None) -> BinaryIO:
         """Return the output of the dump command with these arguments, while it is being made."""
-        command = self._with_shell(args, self.dump_prefix, self.dump_suffix)
+        command = with_shell(args, self.dump_prefix, self.dump_suffix)
         return self._start("dump", command, {**self.dump_env, **(env or {})})
 
     def restore_stream(self, args: Sequence[str], dump: BinaryIO, env: Mapping[str, str] | None = None) -> None:
         """Run the restore command with these arguments and feed it the dump."""
-        command = self._with_shell(args, self.restore_prefix, self.restore_suffix)
+        command = with_shell(args, self.restore_prefix, self.restore_suffix)
         with self._start("restore", command, {**self.restore_env, **(env or {})}, dump) as output:
             copy(output, lambda _: None)
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Return whether a dump goes through a user's own program behind the one that dumps."""
+        return rewrites(self.dump_suffix)
 
     @property
     def is_piped(self) -> bool:
@@ -278,7 +283,7 @@ class BaseCommandDBConnector(BaseDBConnector):
         """Return the dump as the dump program wrote it, before a DUMP_SUFFIX that the RESTORE_PREFIX undoes."""
         if not self.is_piped:
             return dump
-        return self._start("restore", self._with_shell(["cat"], self.restore_prefix, ""), self.restore_env, dump)
+        return self._start("restore", with_shell(["cat"], self.restore_prefix, ""), self.restore_env, dump)
 
     def disconnect(self) -> None:
         """Close Django's own connection: it may hold locks, and it would remember what is made anew."""
@@ -310,7 +315,7 @@ class BaseCommandDBConnector(BaseDBConnector):
         """
         args = shlex.split(command) if isinstance(command, str) else list(command)
         # The caller's file stays open, as it did in django-dbbackup.
-        source = None if stdin is None else _Borrowed(stdin)
+        source = None if stdin is None else Borrowed(stdin)
         with self._start("run a command for", args, env or {}, source) as reader:
             head = reader.read(self.tmp_file_max_size)
             whole = len(head) < self.tmp_file_max_size
@@ -341,9 +346,9 @@ class BaseCommandDBConnector(BaseDBConnector):
         source: BinaryIO | None = None,
         *,
         whole_input: bool = True,
-    ) -> _ConnectorProgram:
+    ) -> ConnectorProgram:
         try:
-            return _ConnectorProgram(
+            return ConnectorProgram(
                 args,
                 connector=self,
                 what=f"{operation} database {self.alias!r}",
@@ -358,51 +363,3 @@ class BaseCommandDBConnector(BaseDBConnector):
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         parent = os.environ if self.use_parent_env else {}
         return {key: str(value) for key, value in {**parent, **self.env, **extra}.items()}
-
-    @staticmethod
-    def _with_shell(args: Sequence[str], prefix: str, suffix: str) -> list[str]:
-        """Return the command itself, or a shell that runs it between the texts of the settings."""
-        if not prefix and not suffix:
-            return list(args)
-        line = " ".join(part for part in (prefix, shlex.join(args), suffix) if part)
-        # Without pipefail the last program of a pipe alone decides, and a failed dump would pass for one.
-        bash = shutil.which("bash")
-        if bash:
-            return [bash, "-o", "pipefail", "-c", line]
-        if "|" in prefix + suffix:
-            # busybox has it, an older dash has not, and then says so and ends.
-            return ["sh", "-c", f"set -o pipefail || exit 125\n{line}"]
-        return ["sh", "-c", line]
-
-
-class _ConnectorProgram(ProgramReader):
-    """A program whose failure is that of an operation on a database."""
-
-    def __init__(self, args: Sequence[str], *, connector: BaseCommandDBConnector, what: str, **options: Any) -> None:
-        self._connector = connector
-        self._what = what
-        super().__init__(args, **options)
-
-    def failure(self, returncode: int, stderr: str) -> Exception:
-        """Return the error, with the operation, the database and what to do."""
-        reason = super().failure(returncode, self._connector.error_lines(stderr))
-        advice = self._connector.error_advice(stderr)
-        error = CommandConnectorError(
-            f"Cannot {self._what}: {reason}" + (f"\n{advice}" if advice else ""),
-            returncode=returncode,
-            stderr=stderr,
-            transient=self._connector.is_transient(stderr),
-        )
-        error.__cause__ = reason if isinstance(reason, ProgramError) else None
-        return error
-
-
-class _Borrowed(StreamReader):
-    """A file of somebody else's, which stays open."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        super().__init__()
-
-    def _next_chunk(self) -> bytes:
-        return pull(self._file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dbbackup.streams.base import CHUNK_SIZE, StreamReader, cancel, chunks, copy, pull
 from dbbackup.streams.deadline import deadline
+from dbbackup.streams.folders import sync_folder
 from dbbackup.streams.process import ProgramReader, run_program
 from dbbackup.streams.push import PushReader
 from dbbackup.streams.readers import (
@@ -34,5 +35,6 @@ __all__ = [
     "remove_stale",
     "run_program",
     "spool",
+    "sync_folder",
     "workspace",
 ]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dbbackup.db.exceptions import CommandConnectorError, ConnectorError, RestoreError
-from dbbackup.db.mysql.errors import NoAnswer, advice, is_gone, is_transient, last_words
+from dbbackup.db.mysql.errors import advice, is_gone, is_transient, last_words
+from dbbackup.db.watching import NoAnswer
 from tests.db.mysql.conftest import Database, MakeDatabase
 from tests.requirements import requires
 from tests.servers.mariadb import MariaDB

@@ -14,9 +14,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from dbbackup.db.mysql import restoring
+from dbbackup.db import undoing
 from dbbackup.db.mysql.login import Login
-from dbbackup.db.mysql.safety import SafetyDump
+from dbbackup.db.mysql.safety import new_safety_dump
+from dbbackup.db.safety import SafetyDump
 from tests.db.mysql.altering import CHANGES, SHOP, left, mode, put_back, refused, restored, with_statement
 from tests.db.mysql.conftest import Database
 from tests.requirements import requires
@@ -211,7 +212,7 @@ def test_full_disk(database, store, small, monkeypatch, estimated):
     )
     store.settings.DBBACKUP_TMP_DIR = str(small)
     if not estimated:
-        monkeypatch.setattr(restoring, "free_space", lambda folder: (folder, 10**12))
+        monkeypatch.setattr(undoing, "free_space", lambda folder: (folder, 10**12))
     error = refused_without_one(database, store, dump)
     assert str(small) in error
     assert ("No space left on device" in error) is not estimated
@@ -223,7 +224,7 @@ def test_full_disk(database, store, small, monkeypatch, estimated):
 
 
 def safety_of(database: Database, store: Store) -> SafetyDump:
-    return SafetyDump(Login.from_settings(database.settings), store.tmp)
+    return new_safety_dump(Login.from_settings(database.settings), store.tmp)
 
 
 def test_safety_dump_of_a_killed_restore_is_named_with_the_line_that_loads_it(database, store):

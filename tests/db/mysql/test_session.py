@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from dbbackup.db.exceptions import CommandConnectorError, DumpError
-from dbbackup.db.mysql.errors import NoAnswer, is_gone
+from dbbackup.db.mysql.errors import is_gone
 from dbbackup.db.mysql.facts import find_facts
 from dbbackup.db.mysql.watching import execute
+from dbbackup.db.watching import NoAnswer
 from tests.db.mysql.conftest import Database, MakeDatabase
 from tests.requirements import requires
 from tests.servers.mariadb import MariaDB, quote

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dbbackup.db.mysql import tools
+from dbbackup.db import programs
 from dbbackup.db.mysql.tools import find_client, find_dump_tool
 from dbbackup.exceptions import ConfigurationError, ProgramNotFound
 from tests.db.mysql.fake_tools import VERSIONS, options_of, write_tools
@@ -169,7 +169,7 @@ def test_program_that_is_not_there():
     ],
 )
 def test_broken_program_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str):
-    monkeypatch.setattr(tools, "_ANSWER_TIME", 0.3)
+    monkeypatch.setattr(programs, "ANSWER_TIME", 0.3)
     broken = tmp_path / "mariadb-dump"
     broken.write_bytes(content.encode("latin-1"))
     broken.chmod(0o755)
@@ -177,10 +177,10 @@ def test_broken_program_is_passed_over(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(ProgramNotFound):
         find_dump_tool(path=str(tmp_path))
     path = mysqldump(tmp_path / "mysqldump")
-    monkeypatch.setattr(tools, "_ANSWER_TIME", 10.0)
+    monkeypatch.setattr(programs, "ANSWER_TIME", 10.0)
     if "sleep" not in content:
         assert find_dump_tool(path=str(tmp_path)).path == path
-    monkeypatch.setattr(tools, "_ANSWER_TIME", 0.3)
+    monkeypatch.setattr(programs, "ANSWER_TIME", 0.3)
     with pytest.raises(ConfigurationError, match=r"DUMP_CMD: .*/mariadb-dump is no mariadb-dump or mysqldump"):
         find_dump_tool(str(broken))
     assert time.monotonic() - begin < 30

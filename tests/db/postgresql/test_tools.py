@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dbbackup.db import programs as asking
 from dbbackup.db.exceptions import DumpError
 from dbbackup.db.postgresql import PgDumpBinaryConnector, PgDumpConnector, tools
 from dbbackup.db.postgresql.tools import Tool, find_tool, identify, newest_tool
@@ -145,6 +146,24 @@ def test_broken_programs_are_passed_over(versioned: Path, on_path: Path, tmp_pat
     assert find_tool("pg_dump").version == "14.0"
     with pytest.raises((ConfigurationError, ProgramNotFound), match="pg_dump"):
         find_tool("pg_dump", str(wrong / "pg_dump"))
+
+
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    [("exec sleep 100", "took more than 0.3 s"), ("exec yes", "does not end")],
+    ids=["hangs", "raves"],
+)
+def test_program_that_does_not_come_to_an_end_is_passed_over(
+    versioned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str, reason: str
+):
+    installed(versioned, "14.0")
+    path = program(versioned / "99" / "bin", "pg_dump (PostgreSQL) 99.0", then=then)
+    # Asked while there is time for it, and not again.
+    identify(str(versioned / "14.0" / "bin" / "pg_dump"), "pg_dump")
+    monkeypatch.setattr(asking, "ANSWER_TIME", 0.3 if "more" in reason else 60)
+    with pytest.raises(ConfigurationError, match=f"so it is no pg_dump: its --version {reason}"):
+        find_tool("pg_dump", path)
+    assert find_tool("pg_dump").version == "14.0"
 
 
 def test_nothing_there_names_package_and_setting(versioned: Path, monkeypatch: pytest.MonkeyPatch):

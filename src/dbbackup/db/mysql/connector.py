@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, BinaryIO
@@ -21,12 +20,11 @@ from dbbackup.db.mysql.restoring import Programs, Restorer
 from dbbackup.db.mysql.safety import loading
 from dbbackup.db.mysql.session import Session
 from dbbackup.db.mysql.tools import Tool
+from dbbackup.db.running import with_shell
 from dbbackup.streams import IteratorReader, PeekableReader, StreamReader, chunks, spool
 
 _COUNT_TIME = 100.0
 """Seconds that counting the rows of every table may take."""
-_OPERATORS = "();<>|&"
-"""What a shell makes more of than an argument."""
 _PIPED = "piped"
 """Among the limits of a dump: that a program of the user's has changed it."""
 
@@ -70,14 +68,13 @@ class MysqlDumpConnector(BaseCommandDBConnector):
         assert plan is not None
         session = self._new_session("dump")
         try:
-            args = [*session.command(plan.tool), *plan.arguments(session.login.database)]
             return DumpReader(
-                self._run("dump", args, session.variables, suffix=self.dump_suffix),
+                self._dump_program(session, plan, self.dump_suffix),
                 session,
                 lambda: check_moment(session, self.alias, plan.facts),
                 release=session.close,
                 # What a user's own pipe makes of a dump is the user's.
-                trailer=not self._transforms,
+                trailer=not self.is_rewritten,
             )
         except BaseException:
             session.close()
@@ -86,7 +83,7 @@ class MysqlDumpConnector(BaseCommandDBConnector):
     def limits(self) -> dict[str, Any]:
         """Return the tables that the dump has not, and whether a program of the user's has changed it."""
         excluded = {"exclude": list(self._excluded)} if self._excluded else {}
-        return {**excluded, **({_PIPED: True} if self._transforms else {})}
+        return {**excluded, **({_PIPED: True} if self.is_rewritten else {})}
 
     # Restore.
 
@@ -144,9 +141,11 @@ class MysqlDumpConnector(BaseCommandDBConnector):
         )
 
     def _dump_as_it_is(self, session: Session, plan: DumpPlan) -> StreamReader:
+        return DumpReader(self._dump_program(session, plan), session)
+
+    def _dump_program(self, session: Session, plan: DumpPlan, suffix: str = "") -> StreamReader:
         args = [*session.command(plan.tool), *plan.arguments(session.login.database)]
-        program = self._run("dump", args, session.variables)
-        return DumpReader(program, session)
+        return self._run("dump", args, session.variables, suffix=suffix)
 
     def _load(self, session: Session, source: BinaryIO, by_user: bool) -> StreamReader:
         suffix = self.restore_suffix if by_user else ""
@@ -206,16 +205,6 @@ class MysqlDumpConnector(BaseCommandDBConnector):
         """Return whether the dump may succeed when it is made again."""
         return is_transient(stderr)
 
-    @property
-    def _transforms(self) -> bool:
-        """Return whether DUMP_SUFFIX has more than options: what a pipe makes of a dump is nobody's to know."""
-        words = shlex.shlex(self.dump_suffix, posix=True, punctuation_chars=_OPERATORS)
-        words.whitespace_split = True
-        try:
-            return any(not set(word) - set(_OPERATORS) for word in words)
-        except ValueError:
-            return True
-
     def _remember(self, *tools: Tool) -> None:
         self._tools = {**self._tools, **{tool.name: tool for tool in tools}}
 
@@ -256,4 +245,4 @@ class MysqlDumpConnector(BaseCommandDBConnector):
             return self._start(operation, args, {**phase, **env}, source)
         # The user's own programs keep the user's home.
         hidden = ["env", *(f"{key}={value}" for key, value in env.items())]
-        return self._start(operation, self._with_shell([*hidden, *args], prefix, suffix), phase, source)
+        return self._start(operation, with_shell([*hidden, *args], prefix, suffix), phase, source)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from dbbackup.db.exceptions import RestoreError
+from dbbackup.db.kinds import kind_of
 from dbbackup.db.mysql.lexer import HEAD, Lexer, Part, Piece
-from dbbackup.db.mysql.names import quote_name
+from dbbackup.db.mysql.names import described, quote_name
 from dbbackup.db.mysql.statements import Statement
 from dbbackup.db.mysql.views import CHECK_OPTION
 from dbbackup.streams import chunks
@@ -104,7 +105,7 @@ class _Survey:
         if piece.part is Part.SPACE:
             if self._in_head:
                 self._read_header(piece.text)
-            contents.complete = _TRAILER.search(piece.text) is not None
+            contents.complete = is_end(piece.text)
             return
         contents.complete = False
         if piece.part is Part.SANDBOX:
@@ -192,7 +193,7 @@ class _Survey:
         elif (names := self._names(kind)) is not None:
             names.add(name)
         if statement.definer:
-            contents.definers.setdefault(statement.definer, []).append(_described(kind, name))
+            contents.definers.setdefault(statement.definer, []).append(described(kind, name))
 
     def _drop(self, kind: str, name: str) -> None:
         self._contents.routines.discard((kind, name))
@@ -209,7 +210,7 @@ class _Survey:
     def _note_collations(self, statement: Statement) -> None:
         owner = _SESSION
         if statement.kind and (name := next(statement.names, None)):
-            owner = _described(statement.kind, name.name)
+            owner = described(statement.kind, name.name)
         if statement.verb == "CREATE" and statement.kind not in {"TABLE", "SEQUENCE", "DATABASE"}:
             self._belong_to(owner)
         for collation in statement.collations():
@@ -230,42 +231,16 @@ class _Survey:
             owners.append(owner)
 
 
-def _described(kind: str, name: str) -> str:
-    return f"{kind.lower()} {quote_name(name)}"
-
-
-_FOREIGN = (
-    (b"\x1f\x8b", "compressed with gzip"),
-    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard"),
-    (b"\xfd7zXZ\0", "compressed with xz"),
-    (b"BZh", "compressed with bzip2"),
-    (b"\x04\x22\x4d\x18", "compressed with lz4"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"7z\xbc\xaf", "a 7-Zip archive"),
-    (b"age-encryption.org/", "encrypted with age"),
-    (b"-----BEGIN AGE ", "encrypted with age"),
-    (b"-----BEGIN PGP ", "encrypted with GnuPG"),
-    (b"PGDMP", "an archive of pg_dump"),
-    (b"SQLite format 3\0", "a database file of SQLite"),
-    (b"XBSTCK", "a backup of xtrabackup or mariabackup"),
-    (b"\xff\xfe", "text in UTF-16"),
-    (b"\xfe\xff", "text in UTF-16"),
-    (b"<?xml", "XML"),
-    (b"[{", "JSON, as dumpdata writes it"),
-    (b"[\n{", "JSON, as dumpdata writes it"),
-)
-_FOREIGN_SQL = (
-    (re.compile(rb"^-- PostgreSQL database (?:cluster )?dump", re.MULTILINE), "SQL for PostgreSQL"),
-    (re.compile(rb"^PRAGMA foreign_keys", re.MULTILINE), "SQL for SQLite"),
-)
+def is_end(text: bytes) -> bool:
+    """Return whether a text ends in the comment with which the dump programs end."""
+    return _TRAILER.search(text) is not None
 
 
 def check_head(head: bytes) -> None:
     """Raise RestoreError if a dump that begins like this is not SQL for these servers."""
     if not head:
         raise RestoreError("The dump is empty.")
-    found = next((what for magic, what in _FOREIGN if head.startswith(magic)), "")
-    found = found or next((what for pattern, what in _FOREIGN_SQL if pattern.search(head)), "")
+    found = kind_of(head)
     if not found and b"\0" in head[:_TEXT]:
         found = "not text"
     if found:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dbbackup.db.exceptions import CommandConnectorError, DumpError
 from dbbackup.db.matching import listed, matches
-from dbbackup.db.mysql.facts import NO_LIMIT, Facts, find_facts
+from dbbackup.db.mysql.facts import NO_LIMIT, Facts, Table, find_facts
 from dbbackup.db.mysql.names import described, quote_account, quote_name, quote_scope
 from dbbackup.db.mysql.session import ANSWER_TIME, Session, answering
 from dbbackup.db.mysql.tools import Tool, find_dump_tool
@@ -51,16 +51,16 @@ class DumpPlan:
 
     def arguments(self, database: str) -> list[str]:
         """Return the options and the name of the database."""
-        known = {name: value for name, value in _OPTIONS.items() if self.tool.knows(name)}
-        if self.facts.kinds("SYSTEM VERSIONED") and self.tool.knows("dump-history"):
-            known["dump-history"] = ""
+        wanted = dict(_OPTIONS)
+        if self.facts.kinds("SYSTEM VERSIONED"):
+            wanted["dump-history"] = ""
         if self.facts.kinds("SEQUENCE"):
             # Under LOCK TABLES a load cannot read a sequence that the default of a column names.
-            known["skip-add-locks"] = ""
+            wanted["skip-add-locks"] = ""
         left_out = [f"--ignore-table={database}.{name}" for name in self.excluded]
         # What begins with a dash would be read as an option; what stands behind the two dashes never is.
         end = ["--"] if database.startswith("-") else []
-        return [*(f"--{name}{value}" for name, value in known.items()), *left_out, *end, database]
+        return [*self.tool.known(wanted), *left_out, *end, database]
 
 
 def plan_dump(session: Session, alias: str, *, given: str, exclude: Sequence[str]) -> DumpPlan:
@@ -163,8 +163,13 @@ def _cure(facts: Facts, here: str) -> str:
     return f"GRANT SELECT ON mysql.proc TO {quote_account(facts.account)}"
 
 
+def _kept(facts: Facts, excluded: Sequence[str]) -> list[Table]:
+    """Return the tables whose rows are dumped."""
+    return [facts.tables[name] for name in facts.base_tables if name not in excluded]
+
+
 def _warnings(facts: Facts, tool: Tool, excluded: Sequence[str]) -> list[str]:
-    kept = [facts.tables[name] for name in facts.base_tables if name not in excluded]
+    kept = _kept(facts, excluded)
     found = []
     outside = [
         f"{quote_name(table.name)} ({table.engine})" for table in kept if table.engine not in facts.transactional
@@ -181,7 +186,7 @@ def _warnings(facts: Facts, tool: Tool, excluded: Sequence[str]) -> list[str]:
 
 
 def _losses(facts: Facts, tool: Tool, excluded: Sequence[str]) -> list[str]:
-    kept = [facts.tables[name] for name in facts.base_tables if name not in excluded]
+    kept = _kept(facts, excluded)
     found = []
     rounded = [
         quote_name(table.name) + "." + quote_name(column)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from dbbackup.db.exceptions import CommandConnectorError, ConnectorError
+from dbbackup.db.watching import NoAnswer
 
 # The client and the dump programs name themselves; behind a pipe they only tell that nobody reads them any more.
 _ERROR = re.compile(r"ERROR \d+|ERROR: |(?:\S*/)?(?:mysql|mariadb)(?:-?dump)?(?:\.exe)?: ")
@@ -109,10 +110,6 @@ def is_locked(error: BaseException) -> bool:
 def is_full(error: BaseException) -> bool:
     """Return whether an error says that the server has no room."""
     return isinstance(error, CommandConnectorError) and _number(last_words(error.stderr)) in _FULL
-
-
-class NoAnswer(ConnectorError):
-    """The server did not answer within the time it had."""
 
 
 def _number(words: str) -> int:

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dbbackup.db.mysql.grants import Grants
-from dbbackup.db.mysql.locking import lock_name
-from dbbackup.db.mysql.names import described, quote_name, quote_text
+from dbbackup.db.mysql.names import described, lock_name, quote_name, quote_text
 from dbbackup.db.mysql.session import Session
 from dbbackup.exceptions import ConfigurationError
 

@@ -1,15 +1,17 @@
-"""One restore of a database at a time, whichever machine it runs on."""
+"""Locks: one restore of a database at a time, whichever machine it runs on, and no table that others hold."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dbbackup.db.exceptions import ConnectorError, DatabaseLockedError
-from dbbackup.db.mysql.names import quote_text
+from dbbackup.db.exceptions import CommandConnectorError, ConnectorError, DatabaseLockedError
+from dbbackup.db.mysql.errors import is_gone, is_locked
+from dbbackup.db.mysql.facts import find_facts
+from dbbackup.db.mysql.names import lock_name, quote_name, quote_text
 from dbbackup.db.mysql.session import ANSWER_TIME, Session, answering
+from dbbackup.db.mysql.watching import execute
 from dbbackup.streams import StreamReader
 
 
@@ -34,12 +36,6 @@ class _Held(StreamReader):
         return b""
 
 
-def lock_name(database: str) -> str:
-    """Return the name of the lock that a restore of a database holds."""
-    # A name has at most 64 characters, and is the whole server's. Some servers take no notice of case.
-    return f"dbbackup restore {hashlib.sha256(database.lower().encode(errors='surrogateescape')).hexdigest()[:32]}"
-
-
 @contextmanager
 def restore_lock(session: Session, notify: Callable[[str], None]) -> Iterator[None]:
     """Hold the server's lock on restores of the database; DatabaseLockedError if somebody else has it.
@@ -62,3 +58,21 @@ def restore_lock(session: Session, notify: Callable[[str], None]) -> Iterator[No
             )
         yield
         holding.cancel(force=True)
+
+
+def check_locks(session: Session) -> None:
+    """Raise DatabaseLockedError if another session has a table in use, as an open transaction that has read it does.
+
+    It would hold up a restore halfway, and putting back what was there before as well.
+    """
+    if not (tables := find_facts(session).base_tables):
+        return
+    wanted = ", ".join(f"{quote_name(name)} WRITE" for name in tables)
+    try:
+        execute(session, f"LOCK TABLES {wanted};\nUNLOCK TABLES")
+    except CommandConnectorError as exc:
+        # Others come of triggers that are broken, and of rights that only they need.
+        if is_locked(exc):
+            raise DatabaseLockedError(f"{exc}\nNothing was changed.") from exc
+        if is_gone(exc):
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 
@@ -33,6 +34,12 @@ def quote_account(account: str) -> str:
     """Return an account as a GRANT writes it, from how CURRENT_USER() does."""
     user, _, host = account.rpartition("@")
     return f"{quote_text(user)}@{quote_text(host)}"
+
+
+def lock_name(database: str) -> str:
+    """Return the name of the lock that a restore of a database holds."""
+    # A name has at most 64 characters, and is the whole server's. Some servers take no notice of case.
+    return f"dbbackup restore {hashlib.sha256(database.lower().encode(errors='surrogateescape')).hexdigest()[:32]}"
 
 
 def rows(printed: str) -> Iterator[list[str]]:

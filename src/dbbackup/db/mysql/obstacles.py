@@ -32,9 +32,17 @@ def may_define(facts: Facts) -> bool:
     return facts.grants.everywhere("SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER")
 
 
-def same_account(definer: str, account: str) -> bool:
-    """Return whether a definer, however it is quoted, is this account, as CURRENT_USER() names it."""
-    return definer.replace("`", "").replace("'", "").replace('"', "") == account.replace("`", "")
+def foreign(definers: Mapping[str, Sequence[str]], account: str) -> dict[str, Sequence[str]]:
+    """Return those of the definers, with their objects, who are not the account that CURRENT_USER() names.
+
+    They may be quoted in any way.
+    """
+
+    def is_own(definer: str) -> bool:
+        plain = definer.replace("`", "").replace("'", "").replace('"', "")
+        return plain == account.replace("`", "") or definer.upper() in {"CURRENT_USER", "CURRENT_USER()"}
+
+    return {definer: objects for definer, objects in definers.items() if not is_own(definer)}
 
 
 class Obstacles:
@@ -85,14 +93,13 @@ class Obstacles:
         if missing := [right for right in wanted if not facts.grants.here(right)]:
             here = f"ON {quote_scope(self._database)} TO {quote_account(facts.account)}"
             yield f"{facts.account} lacks rights (GRANT {', '.join(missing)} {here})"
-        foreign = [
+        others = [
             f"{', '.join(objects[:3])} of {definer}"
-            for definer, objects in contents.definers.items()
-            if not same_account(definer, facts.account) and definer.upper() not in {"CURRENT_USER", "CURRENT_USER()"}
+            for definer, objects in foreign(contents.definers, facts.account).items()
         ]
-        if foreign and not self._choices.strip_definer and not may_define(facts):
+        if others and not self._choices.strip_definer and not may_define(facts):
             yield (
-                f"another DEFINER than {facts.account}: {listed(foreign)} (restore as that account or as one with "
+                f"another DEFINER than {facts.account}: {listed(others)} (restore as that account or as one with "
                 "SET USER or SET_ANY_DEFINER, or set STRIP_DEFINER in DBBACKUP_CONNECTORS)"
             )
 

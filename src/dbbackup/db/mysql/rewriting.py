@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import BinaryIO
 
 from dbbackup.db.mysql.lexer import Lexer, Part, Piece
 from dbbackup.db.mysql.names import quote_name
 from dbbackup.db.mysql.statements import Statement
-from dbbackup.streams import StreamReader, pull
+from dbbackup.streams import IteratorReader, PeekableReader, StreamReader, chunks, pull
 
 _SANDBOX = re.compile(rb"(?:\xef\xbb\xbf)?\s*+(/\*M?!999999\\-(?:[^*]|\*(?!/))*+\*/[ \t]*+\r?+\n?+)")
 # More than that line has ever had.
 _FIRST = 1024
 _BLANK = re.compile(rb"[ \t]*+")
+# What the head of a dump sets, and how far it goes.
+_MODE, _LENIENT_MODE = b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO'", b"SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'"
+_HEADER = 2048
 
 
 @dataclass(frozen=True)
@@ -111,3 +115,11 @@ def rewrite(statement: Statement, changes: Changes) -> bytes:
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     return text
+
+
+def with_lenient_dates(dump: BinaryIO) -> BinaryIO:
+    """Let dates such as 2020-02-31, which a column may hold, pass through the mode that dumps set."""
+    readable = PeekableReader(dump)
+    head = readable.peek(_HEADER)
+    readable.read(len(head))
+    return IteratorReader(chain([head.replace(_MODE, _LENIENT_MODE, 1)], chunks(readable)), readable)

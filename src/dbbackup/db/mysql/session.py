@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from dbbackup.db.mysql.errors import NoAnswer
 from dbbackup.db.mysql.login import Login
 from dbbackup.db.mysql.names import rows
 from dbbackup.db.mysql.tools import Tool, find_client
+from dbbackup.db.watching import NoAnswer
 from dbbackup.streams import StreamReader, Workspace, deadline
 
 ANSWER_TIME = 60.0
@@ -83,7 +83,7 @@ class Session:
 
     def client_args(self) -> list[str]:
         r"""Return the client as it takes SQL from its input: no command of its own such as \! runs, errors end it."""
-        known = {
+        wanted = {
             "binary-mode": "",
             "batch": "",
             "skip-column-names": "",
@@ -94,14 +94,13 @@ class Session:
             # Of MySQL's newest clients, beside the binary mode.
             "commands": "=OFF",
         }
-        options = [f"--{name}{value}" for name, value in known.items() if self.client.knows(name)]
+        options = self.client.known(wanted)
         if not self.login.options.get("connect_timeout"):
             options.append(f"--connect-timeout={CONNECT_TIME}")
         # A machine's option file may have it: errors would pass for success.
         options.append("--skip-force")
-        if self.client.knows("print-query-on-error"):
-            # It would print rows into messages.
-            options.append("--skip-print-query-on-error")
+        # It would print rows into messages.
+        options += self.client.known({"skip-print-query-on-error": ""})
         return [*self.command(self.client), *options, f"--database={self.login.database}"]
 
     @property

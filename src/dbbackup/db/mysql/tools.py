@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from dbbackup.db.programs import answer
 from dbbackup.exceptions import ConfigurationError, ProgramError, ProgramNotFound
-from dbbackup.streams import ProgramReader, chunks, deadline
 
-_ANSWER_TIME = 10.0
-"""Seconds that a program has to say what it is."""
-_ANSWER_SIZE = 1024 * 1024
 # MariaDB's "Ver 10.19 Distrib 10.11.19-MariaDB, for …" and "from 11.4.5-MariaDB, client …", MySQL's "Ver 8.0.36 for …".
 _VERSION = re.compile(r"(?:Distrib|from|Ver) (\d+(?:\.\d+)+[^\s,]*)(?:,| for )")
 # A description, which may begin with an option too, stands further right.
@@ -60,6 +57,10 @@ class Tool:
         """Return whether the program has an option; "skip-ssl" too is one where it has "ssl"."""
         name = option.replace("_", "-")
         return name in self.options or name.removeprefix("skip-") in self.options
+
+    def known(self, options: Mapping[str, str]) -> list[str]:
+        """Return arguments for those of the options that the program has; each comes with its value, or nothing."""
+        return [f"--{name}{value}" for name, value in options.items() if self.knows(name)]
 
     @property
     def dumps(self) -> bool:
@@ -136,19 +137,8 @@ def _look(path: str, _changed: int) -> Tool:
 
 
 def _answer(path: str, question: str) -> str:
-    """Return what a program prints; ValueError if it takes too long or says too much to be one of the family."""
     # Without the user's option files, of which one mistake would end it.
-    reader = ProgramReader([path, "--no-defaults", question])
-    printed = bytearray()
-    try:
-        with reader, deadline(reader, _ANSWER_TIME):
-            for chunk in chunks(reader):
-                printed += chunk
-                if len(printed) > _ANSWER_SIZE:
-                    raise ValueError(f"its {question} does not end.")
-    except TimeoutError as exc:
-        raise ValueError(f"its {question} took more than {_ANSWER_TIME:g} s.") from exc
-    return printed.decode(errors="replace")
+    return answer([path, "--no-defaults", question])
 
 
 def _nothing_there(role: _Role, mariadb: bool | None) -> str:

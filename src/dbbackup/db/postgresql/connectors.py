@@ -23,6 +23,7 @@ from dbbackup.db.postgresql.plain import PlainFilter
 from dbbackup.db.postgresql.restoring import Restorer
 from dbbackup.db.postgresql.session import Session
 from dbbackup.db.postgresql.tools import Tool, find_tool
+from dbbackup.db.running import with_shell
 from dbbackup.exceptions import ConfigurationError, ProgramNotFound
 from dbbackup.streams import PeekableReader, copy, run_program
 
@@ -162,7 +163,7 @@ class _PgConnector(BaseCommandDBConnector):
             restorer.run(dump, self._feed, self.notify)
 
     def _feed(self, args: Sequence[str], dump: BinaryIO | None, env: Mapping[str, str], *, whole_input: bool) -> None:
-        command = self._with_shell(args, "" if self.is_piped else self.restore_prefix, self.restore_suffix)
+        command = with_shell(args, "" if self.is_piped else self.restore_prefix, self.restore_suffix)
         with self._start("restore", command, env, dump, whole_input=whole_input) as output:
             copy(output, lambda _: None)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from dbbackup.db.programs import answer
 from dbbackup.exceptions import ConfigurationError, ProgramError, ProgramNotFound
-from dbbackup.streams import run_program
 
 # Where distributions keep the programs of each major version: Debian, Red Hat, Homebrew twice, Postgres.app.
 _VERSIONED = (
@@ -73,8 +73,8 @@ def identify(path: str, name: str) -> Tool:
 @lru_cache
 def _identify(path: str, name: str, _changed: int) -> Tool:
     try:
-        said = run_program([path, "--version"]).decode(errors="replace").strip()
-    except ProgramError as exc:
+        said = answer([path, "--version"]).strip()
+    except (ProgramError, ValueError) as exc:
         raise ConfigurationError(f"{path} --version fails, so it is no {name}: {exc}") from exc
     # Almost any program has a version, so the name must be there too. In the brackets stands who made it.
     match = re.search(rf"\b{name}\b.*?\(.*?\) (\d+)(?:\.(\d+))?", said)
