@@ -159,7 +159,7 @@ class TestFromOutside:
         assert b"dumping default" in shown
         assert b"Backed up default" in shown
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_interrupted_run_leaves_nothing(self, project, number):
         project.grow(50_000)
         (project.root / "slow.py").write_text(SLOW_CODEC)
@@ -167,8 +167,8 @@ class TestFromOutside:
         process = subprocess.Popen(
             project.command("dbbackup", "-z", "slow"),
             env=project.env,
-            # A shell that runs the tests in the background has them ignore SIGINT.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+            # A shell that runs the tests in the background has them ignore SIGINT, and nohup SIGHUP.
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

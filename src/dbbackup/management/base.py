@@ -104,7 +104,7 @@ def comma_separated(value: str | Iterable[str] | None) -> list[str]:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end the run as Ctrl-C does, so that it leaves nothing behind either."""
+    """Let SIGTERM, and a terminal that goes away, end the run as Ctrl-C does, so that it leaves nothing behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -112,8 +112,11 @@ def _terminated_as_interrupted() -> Iterator[None]:
     def interrupt(_signum: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # Under nohup a terminal may go.
+    hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL else []
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, *hangup)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
