@@ -3,8 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SIZE ?= 100m
-# Each worker has servers of its own, which a machine of many cores need not have as often.
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=worksteal
+# One more than there are cores, because tests wait for servers most of the time. Each worker has servers of its own,
+# which a machine of many cores need not have as often.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+PARALLEL := --numprocesses=$(shell expr $(CORES) + 1) --maxprocesses=4 --dist=worksteal
 
 .DELETE_ON_ERROR:
 .PHONY: help quickstart test test-programs lint docs bench clean
@@ -28,6 +30,7 @@ test: lint test-programs
 test-programs:
 	@scripts/install-test-programs
 	@scripts/install-newer-mariadb $(PYTHON)
+	@scripts/install-mongodb-server $(PYTHON)
 
 lint: .venv/.installed
 	$(BIN)/ruff check

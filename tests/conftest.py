@@ -11,8 +11,10 @@ import pytest
 from django.db import connections
 
 from tests import requirements
+from tests.mongo_tools import finding
 from tests.process import Project
 from tests.servers import mariadb as mariadb_server
+from tests.servers import mongodb as mongodb_server
 from tests.servers import postgresql, programs
 from tests.settings import ROOT
 from tests.shop import ALIAS, Shop, Store
@@ -21,6 +23,11 @@ from tests.shop import ALIAS, Shop, Store
 def pytest_sessionstart() -> None:
     """Make the folder that the settings name."""
     ROOT.mkdir(mode=0o700)
+
+
+def pytest_report_header() -> str:
+    """Say which of MongoDB's programs are tested with."""
+    return finding.header()
 
 
 @pytest.hookimpl(trylast=True)
@@ -121,3 +128,16 @@ def newer_mariadb() -> Iterator[mariadb_server.MariaDB]:
     """Return a MariaDB 11.4 server; a test says ``requires("mariadb:newer")``."""
     with mariadb_server.running(programs.newer_mariadb_bin(), "mariadb:newer") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mongodb() -> Iterator[mongodb_server.MongoDB]:
+    """Return a MongoDB server; a test says ``requires("mongodb")``."""
+    with mongodb_server.running(programs.mongodb_python(), "mongodb") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with mongodump and mongorestore, to be the first on PATH: real ones, or stand-ins."""
+    return finding.provide(tmp_path_factory.mktemp("mongo's tools"))

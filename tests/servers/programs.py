@@ -1,4 +1,4 @@
-"""Where the machine has the programs of PostgreSQL and MariaDB servers."""
+"""Where the machine has the programs of PostgreSQL, MariaDB and MongoDB servers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 DEBIAN = Path("/usr/lib/postgresql")
 MARIADB = Path("/usr")
-NEWER_MARIADB = Path(__file__).parents[2] / ".programs"
+BROUGHT = Path(__file__).parents[2] / ".programs"
 
 
 def debian_bin() -> Path | None:
@@ -43,4 +43,10 @@ def mariadb_bin() -> Path | None:
 
 def newer_mariadb_bin() -> Path | None:
     """Return the programs of the MariaDB that scripts/install-newer-mariadb brings."""
-    return next((program.parent for program in NEWER_MARIADB.glob("mariadb-*/bin/mariadbd")), None)
+    return next((program.parent for program in BROUGHT.glob("mariadb-*/bin/mariadbd")), None)
+
+
+def mongodb_python() -> Path | None:
+    """Return the interpreter that runs the MongoDB server that scripts/install-mongodb-server brings."""
+    # Not the program beside it, which names the folder that it was installed in.
+    return next(BROUGHT.glob("secantusdb-*/bin/python"), None)
