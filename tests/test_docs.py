@@ -17,7 +17,8 @@ from django.dispatch import Signal
 
 from dbbackup import conf, signals
 from dbbackup.catalog.manifest import KEYS
-from dbbackup.db import mysql, postgresql
+from dbbackup.db import mongodb, mysql, postgresql
+from dbbackup.db.mongodb.uri_values import WRITERS
 from dbbackup.db.mysql import login as mysql_login
 from dbbackup.db.postgresql import login
 
@@ -145,6 +146,21 @@ def test_every_option_that_reaches_mysql_is_documented():
     text = sections(page("connectors/mysql"))["Logging in"]
 
     assert set(mysql_login._BESIDE) <= set(re.findall(r"`(\w+)`", text))
+
+
+def test_every_option_of_the_mongodb_connector_is_documented():
+    table = sections(page("connectors/mongodb"))["Options"]
+    documented = {option for cell in first_cells(table) for option in re.findall(r"`([A-Z_]+)`", cell)}
+    general = {"TMP_DIR", "TMP_FILE_MAX_SIZE", "LOCK_TIMEOUT"}
+    existing = {option.upper() for option in mongodb.MongoDumpConnector.options()}
+
+    assert documented == (existing - general) | {"CONNECTOR"}
+
+
+def test_every_option_that_reaches_mongodb_is_documented():
+    text = sections(page("connectors/mongodb"))["Logging in"]
+
+    assert {spelled for spelled, _ in WRITERS.values()} <= set(re.findall(r"`(\w+)`", text))
 
 
 def test_the_readme_names_the_pythons_of_the_package():

@@ -49,6 +49,7 @@ class BackupOptions:
     exclude_tables: Sequence[str] = ()
     schemas: Sequence[str] = ()
     clean: bool = False
+    allow_empty: bool = False
     progress: ProgressCallback | None = None
     notify: Callable[[str], None] | None = None
     """Called with what should be known while a dump runs; by default it goes to the log."""
@@ -254,6 +255,9 @@ def _apply_flags(connector: BaseDBConnector, options: BackupOptions) -> None:
         connector.set_option("exclude", tuple(options.exclude_tables), "--exclude-tables")
     if options.schemas:
         connector.set_option("schemas", tuple(options.schemas), "--schema")
+    # Other engines have no reason to doubt an empty database.
+    if options.allow_empty and "allow_empty" in connector.options():
+        connector.set_option("allow_empty", True, "--allow-empty")
     if options.notify is not None:
         connector.listen(options.notify)
 

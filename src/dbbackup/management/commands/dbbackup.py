@@ -62,7 +62,7 @@ class Command(DBBackupCommand):
         add(
             "-x",
             "--exclude-tables",
-            help="Tables whose rows are left out, with commas between them.",
+            help="Tables or collections to leave out, with commas between them.",
         )
         add(
             "-n",
@@ -71,6 +71,8 @@ class Command(DBBackupCommand):
             default=[],
             help="Only this schema (PostgreSQL; repeatable).",
         )
+        add("--allow-empty", action="store_true",
+            help="Back up a database even if it has no collections (MongoDB).")  # fmt: skip
 
     def run(self, options: Mapping[str, Any]) -> None:
         self._to_stdout = options["output_path"] == STANDARD_STREAM
@@ -85,6 +87,7 @@ class Command(DBBackupCommand):
                 output_path=options["output_path"],
                 exclude_tables=comma_separated(options["exclude_tables"]),
                 schemas=options["schema"],
+                allow_empty=options["allow_empty"],
                 progress=self.terminal.progress,
                 notify=self.terminal.warning,
             )

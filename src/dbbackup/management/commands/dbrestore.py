@@ -70,7 +70,7 @@ class Command(DBBackupCommand):
         add("--terminate-connections", action="store_true",
             help="End sessions that hold locks in the way of the restore (PostgreSQL).")  # fmt: skip
         add("--no-safety-dump", action="store_true",
-            help="Do not dump what is there first: a restore that fails is then not undone (MySQL).")  # fmt: skip
+            help="Do not dump what is there first: a failed restore is then not undone (MySQL, MongoDB).")  # fmt: skip
         add(
             "--allow-protected",
             action="store_true",
