@@ -198,7 +198,9 @@ class Restorer(UndoableRestore):
         for attempt in range(1, _TRIES + 1):
             self._drop(find_facts(self._session, whole_server=target.whole_server).namespaces)
             with safety.open() as dump:
-                self._load(dump, ["--drop", *self._only, *self._careful()], by_user=False)
+                self._load(
+                    dump, ["--drop", *self._only(whole_server=target.whole_server), *self._careful()], by_user=False
+                )
             if self._equals(safety):
                 return
             if attempt < _TRIES:
@@ -227,8 +229,7 @@ class Restorer(UndoableRestore):
                     self._session.database(database).drop_collection(name)
 
     def _by_hand(self, path: Path) -> str:
-        only = [] if self._is_whole(path) else [f"--nsInclude={pattern(self._session.login.database)}"]
-        chosen = ["--gzip", f"--archive={path}", *only, *self._careful()]
+        chosen = ["--gzip", f"--archive={path}", *self._only(whole_server=self._is_whole(path)), *self._careful()]
         return by_hand(self._session.login, self._session.found, *chosen)
 
     def _exactly(self, path: Path) -> str:
@@ -238,11 +239,9 @@ class Restorer(UndoableRestore):
         ours = shlex.join(["dbrestore", f"--database={self._alias}", "--exact", f"--input-path={path}"])
         return f"\n(It leaves collections that the restore has made; manage.py {ours} does not.)"
 
-    @property
-    def _only(self) -> list[str]:
+    def _only(self, *, whole_server: bool) -> list[str]:
         """Return the argument for nothing but the database, unless the whole server is meant."""
-        target = self._ready.target
-        return [] if target.whole_server else [f"--nsInclude={pattern(target.database)}"]
+        return [] if whole_server else [f"--nsInclude={pattern(self._session.login.database)}"]
 
     @property
     def _ready(self) -> _Prepared:
